@@ -1,0 +1,93 @@
+"""Writes gen/ from protos/: messages, stubs of services, and their types.
+
+Runs under the protoc that the floor of our dependencies was chosen for (`make gen`).
+The rules of protovalidate stay in the generated descriptors as plain option bytes, but
+the import of buf/validate/validate.proto is taken out, so that no top-level package
+`buf` reaches anybody's site-packages: see docs/decisions/0002.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import grpc_tools
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+
+HERE = Path(__file__).parent
+RULES = "buf/validate/validate.proto"
+PLUGINS = ("python", "grpc_python", "mypy", "mypy_grpc")
+
+
+def main() -> None:
+    """Generate into --out, and write the image of the contract to --image when given."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=HERE.parent / "gen")
+    options.add_argument("--image", type=Path, help="also write the descriptor set here")
+    arguments = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.binpb"
+        image.write_bytes(without_rules(compile_image(image)).SerializeToString(deterministic=True))
+        write_code(image, arguments.out)
+        if arguments.image:
+            shutil.copy(image, arguments.image)
+
+
+def sources() -> list[str]:
+    """List our .proto files as protoc names them."""
+    return sorted(str(path.relative_to(HERE)) for path in HERE.glob("jobplane/**/*.proto"))
+
+
+def compile_image(target: Path) -> descriptor_pb2.FileDescriptorSet:
+    """Compile all our files, with comments and everything they import."""
+    builtin = Path(grpc_tools.__file__).parent / "_proto"
+    run(
+        *(f"-I{folder}" for folder in (HERE, HERE.parent / "third_party", builtin)),
+        "--include_imports",
+        "--include_source_info",
+        f"--descriptor_set_out={target}",
+        *sources(),
+    )
+    return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
+
+
+def without_rules(image: descriptor_pb2.FileDescriptorSet) -> descriptor_pb2.FileDescriptorSet:
+    """Drop the file of rules and its imports; the options that used it stay as bytes."""
+    light = descriptor_pb2.FileDescriptorSet()
+    for file in image.file:
+        if file.name == RULES:
+            continue
+        kept = [path for path in file.dependency if path != RULES]
+        del file.dependency[:]
+        file.dependency.extend(kept)
+        light.file.append(file)
+    return light
+
+
+def write_code(image: Path, out: Path) -> None:
+    """Run the code generators over the image, into an emptied folder."""
+    shutil.rmtree(out / "jobplane", ignore_errors=True)
+    out.mkdir(exist_ok=True)
+    tools = Path(sys.executable).parent
+    run(
+        f"--plugin=protoc-gen-mypy={tools / 'protoc-gen-mypy'}",
+        f"--plugin=protoc-gen-mypy_grpc={tools / 'protoc-gen-mypy_grpc'}",
+        f"--descriptor_set_in={image}",
+        *(f"--{plugin}_out={out}" for plugin in PLUGINS),
+        *sources(),
+    )
+    for folder in {path.parent for path in out.glob("jobplane/**/*_pb2.py")}:
+        (folder / "py.typed").touch()
+
+
+def run(*arguments: str) -> None:
+    """Run protoc, or end with its exit code."""
+    code = protoc.main(["protoc", *arguments])
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
