@@ -18,7 +18,6 @@ from grpc_tools import protoc
 
 HERE = Path(__file__).parent
 RULES = "buf/validate/validate.proto"
-PLUGINS = ("python", "grpc_python", "mypy", "mypy_grpc")
 
 
 def main() -> None:
@@ -30,7 +29,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
         image.write_bytes(without_rules(compile_image(image)).SerializeToString(deterministic=True))
-        write_code(image, arguments.out)
+        code = Path(folder) / "gen"
+        write_code(image, code)
+        mirror(code, arguments.out)
         if arguments.image:
             shutil.copy(image, arguments.image)
 
@@ -38,6 +39,12 @@ def main() -> None:
 def sources() -> list[str]:
     """List our .proto files as protoc names them."""
     return sorted(str(path.relative_to(HERE)) for path in HERE.glob("jobplane/**/*.proto"))
+
+
+def services(image: Path) -> list[str]:
+    """List our files that have services: only they have stubs."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
+    return [file.name for file in files if file.service and file.name.startswith("jobplane/")]
 
 
 def compile_image(target: Path) -> descriptor_pb2.FileDescriptorSet:
@@ -67,19 +74,42 @@ def without_rules(image: descriptor_pb2.FileDescriptorSet) -> descriptor_pb2.Fil
 
 
 def write_code(image: Path, out: Path) -> None:
-    """Run the code generators over the image, into an emptied folder."""
-    shutil.rmtree(out / "jobplane", ignore_errors=True)
-    out.mkdir(exist_ok=True)
-    tools = Path(sys.executable).parent
-    run(
-        f"--plugin=protoc-gen-mypy={tools / 'protoc-gen-mypy'}",
-        f"--plugin=protoc-gen-mypy_grpc={tools / 'protoc-gen-mypy_grpc'}",
-        f"--descriptor_set_in={image}",
-        *(f"--{plugin}_out={out}" for plugin in PLUGINS),
-        *sources(),
-    )
+    """Run the code generators over the image."""
+    out.mkdir()
+    write("python", image, out, sources())
+    write("mypy", image, out, sources())
+    write("grpc_python", image, out, services(image))
+    write("mypy_grpc", image, out, services(image))
     for folder in {path.parent for path in out.glob("jobplane/**/*_pb2.py")}:
         (folder / "py.typed").touch()
+
+
+def mirror(source: Path, target: Path) -> None:
+    """Make target/jobplane equal to source/jobplane, touching only what differs."""
+    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    present = {path.relative_to(target) for path in target.glob("jobplane/**/*") if path.is_file()}
+    for path in present - wanted:
+        (target / path).unlink()
+    for path in wanted:
+        content = (source / path).read_bytes()
+        if path not in present or (target / path).read_bytes() != content:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_bytes(content)
+    for folder in sorted(target.glob("jobplane/**/"), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def write(plugin: str, image: Path, out: Path, files: list[str]) -> None:
+    """Run one code generator."""
+    executable = Path(sys.executable).parent / f"protoc-gen-{plugin}"
+    ours = [f"--plugin=protoc-gen-{plugin}={executable}", f"--{plugin}_opt=quiet"]
+    run(
+        *(ours if executable.exists() else ()),
+        f"--descriptor_set_in={image}",
+        f"--{plugin}_out={out}",
+        *files,
+    )
 
 
 def run(*arguments: str) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajobplane/v1/artifact.proto\x12\x0bjobplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x04\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0b\x61rtifact_id\x18\x02 \x01(\tR\nartifactId\x12-\n\x04type\x18\x03 \x01(\x0e\x32\x19.jobplane.v1.ArtifactTypeR\x04type\x12\x1d\n\nmedia_type\x18\x04 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x05 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x06 \x01(\tR\x06sha256\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x05R\x07\x61ttempt\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage\x12,\n\x05table\x18\t \x01(\x0b\x32\x16.jobplane.v1.TableInfoR\x05table\x12\x1f\n\x0binline_data\x18\n \x01(\x0cR\ninlineData\x12;\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x39\n\x06labels\x18\r \x03(\x0b\x32!.jobplane.v1.Artifact.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x93\x01\n\tTableInfo\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x37\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1d.jobplane.v1.TableInfo.ColumnR\x07\x63olumns\x1a\x30\n\x06\x43olumn\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type*\xf8\x01\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RTIFACT_TYPE_INPUT\x10\x01\x12\x17\n\x13\x41RTIFACT_TYPE_TABLE\x10\x02\x12\x16\n\x12\x41RTIFACT_TYPE_JSON\x10\x03\x12\x18\n\x14\x41RTIFACT_TYPE_REPORT\x10\x04\x12\x17\n\x13\x41RTIFACT_TYPE_IMAGE\x10\x05\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x06\x12\x1c\n\x18\x41RTIFACT_TYPE_CHECKPOINT\x10\x07\x12\x15\n\x11\x41RTIFACT_TYPE_LOG\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajobplane/v1/artifact.proto\x12\x0bjobplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x04\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0b\x61rtifact_id\x18\x02 \x01(\tR\nartifactId\x12-\n\x04type\x18\x03 \x01(\x0e\x32\x19.jobplane.v1.ArtifactTypeR\x04type\x12\x1d\n\nmedia_type\x18\x04 \x01(\tR\tmediaType\x12\x1d\n\nsize_bytes\x18\x05 \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x06 \x01(\tR\x06sha256\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x05R\x07\x61ttempt\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage\x12,\n\x05table\x18\t \x01(\x0b\x32\x16.jobplane.v1.TableInfoR\x05table\x12\x1f\n\x0binline_data\x18\n \x01(\x0cR\ninlineData\x12;\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x39\n\x06labels\x18\r \x03(\x0b\x32!.jobplane.v1.Artifact.LabelsEntryR\x06labels\x12\x1a\n\x08\x66ilename\x18\x0e \x01(\tR\x08\x66ilename\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x93\x01\n\tTableInfo\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x37\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1d.jobplane.v1.TableInfo.ColumnR\x07\x63olumns\x1a\x30\n\x06\x43olumn\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type*\xf8\x01\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RTIFACT_TYPE_INPUT\x10\x01\x12\x17\n\x13\x41RTIFACT_TYPE_TABLE\x10\x02\x12\x16\n\x12\x41RTIFACT_TYPE_JSON\x10\x03\x12\x18\n\x14\x41RTIFACT_TYPE_REPORT\x10\x04\x12\x17\n\x13\x41RTIFACT_TYPE_IMAGE\x10\x05\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x06\x12\x1c\n\x18\x41RTIFACT_TYPE_CHECKPOINT\x10\x07\x12\x15\n\x11\x41RTIFACT_TYPE_LOG\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ARTIFACT_LABELSENTRY']._loaded_options = None
   _globals['_ARTIFACT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ARTIFACTTYPE']._serialized_start=793
-  _globals['_ARTIFACTTYPE']._serialized_end=1041
+  _globals['_ARTIFACTTYPE']._serialized_start=821
+  _globals['_ARTIFACTTYPE']._serialized_end=1069
   _globals['_ARTIFACT']._serialized_start=77
-  _globals['_ARTIFACT']._serialized_end=640
-  _globals['_ARTIFACT_LABELSENTRY']._serialized_start=583
-  _globals['_ARTIFACT_LABELSENTRY']._serialized_end=640
-  _globals['_TABLEINFO']._serialized_start=643
-  _globals['_TABLEINFO']._serialized_end=790
-  _globals['_TABLEINFO_COLUMN']._serialized_start=742
-  _globals['_TABLEINFO_COLUMN']._serialized_end=790
+  _globals['_ARTIFACT']._serialized_end=668
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_start=611
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_end=668
+  _globals['_TABLEINFO']._serialized_start=671
+  _globals['_TABLEINFO']._serialized_end=818
+  _globals['_TABLEINFO_COLUMN']._serialized_start=770
+  _globals['_TABLEINFO_COLUMN']._serialized_end=818
 # @@protoc_insertion_point(module_scope)

@@ -101,24 +101,31 @@ class Artifact(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """projects/{p}/jobs/{j}/artifacts/{artifact_id}"""
+    """projects/{project}/jobs/{job_id}/artifacts/{artifact_id} of a job's output, or
+    projects/{project}/artifacts/{sha256} of an upload.
+    """
     artifact_id: _builtins.str
-    """Logical name, unique within job and attempt, for example "review.json"."""
+    """Unique within the job, for example "review.json" or "plots/equity.png"; at most 255 bytes
+    of [A-Za-z0-9_./-], no ".." and no empty segment. The SHA-256 for an upload.
+    """
     type: Global___ArtifactType.ValueType
     media_type: _builtins.str
     size_bytes: _builtins.int
     sha256: _builtins.str
-    """SHA-256, hex."""
+    """Lower-case hex."""
     attempt: _builtins.int
-    """Attempt that wrote it."""
+    """Attempt that wrote it; 0 for an upload."""
     stage: _builtins.str
-    """Stage that wrote it."""
+    """Stage that wrote it, if any."""
     inline_data: _builtins.bytes
     """Bytes, when at most 64 KiB and asked for."""
+    filename: _builtins.str
+    """Name of the uploaded file, if any; for display only."""
     @_builtins.property
     def table(self) -> Global___TableInfo:
-        """Shape; set for tables."""
+        """Set for tables."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -126,12 +133,10 @@ class Artifact(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it may be purged."""
+        """When it may be purged; unset while something keeps it."""
 
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """User labels."""
-
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
         self,
         *,
@@ -148,10 +153,11 @@ class Artifact(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "attempt", b"attempt", "create_time", b"create_time", "expire_time", b"expire_time", "inline_data", b"inline_data", "labels", b"labels", "media_type", b"media_type", "name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes", "stage", b"stage", "table", b"table", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "attempt", b"attempt", "create_time", b"create_time", "expire_time", b"expire_time", "filename", b"filename", "inline_data", b"inline_data", "labels", b"labels", "media_type", b"media_type", "name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes", "stage", b"stage", "table", b"table", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,45 +25,90 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from jobplane.v1 import artifact_pb2 as jobplane_dot_v1_dot_artifact__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"jobplane/v1/artifact_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ajobplane/v1/artifact.proto\"\x82\x01\n\x14ListArtifactsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\"t\n\x15ListArtifactsResponse\x12\x33\n\tartifacts\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.ArtifactR\tartifacts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n\x12GetArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12.\n\x13include_inline_data\x18\x02 \x01(\x08R\x11includeInlineData\"H\n\x13GetArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\"\x80\x01\n\x13ReadArtifactRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x14\n\x05limit\x18\x03 \x01(\x03R\x05limit\x12\'\n\x0f\x65xpected_sha256\x18\x04 \x01(\tR\x0e\x65xpectedSha256\"\x9f\x01\n\x14ReadArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06\x63rc32c\x18\x04 \x01(\x07R\x06\x63rc32c\x12\x10\n\x03\x65nd\x18\x05 \x01(\x08R\x03\x65nd\"n\n\x10ReadTableRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x14\n\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x18\n\x07\x63olumns\x18\x04 \x03(\tR\x07\x63olumns\"\x89\x01\n\x11ReadTableResponse\x12,\n\x05table\x18\x01 \x01(\x0b\x32\x16.jobplane.v1.TableInfoR\x05table\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12.\n\x04rows\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.ListValueR\x04rows\"\x93\x02\n\x15UploadArtifactRequest\x12\x43\n\x06header\x18\x01 \x01(\x0b\x32).jobplane.v1.UploadArtifactRequest.HeaderH\x00R\x06header\x12\x16\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00R\x05\x63hunk\x1a\x94\x01\n\x06Header\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1a\n\x08\x66ilename\x18\x02 \x01(\tR\x08\x66ilename\x12\x1d\n\nmedia_type\x18\x03 \x01(\tR\tmediaType\x12\x16\n\x06sha256\x18\x04 \x01(\tR\x06sha256\x12\x1d\n\nsize_bytes\x18\x05 \x01(\x03R\tsizeBytesB\x06\n\x04part\"o\n\x16UploadArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x12\"\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08R\x0c\x64\x65\x64uplicated2\xa0\x05\n\x0f\x41rtifactService\x12\x8b\x01\n\rListArtifacts\x12!.jobplane.v1.ListArtifactsRequest\x1a\".jobplane.v1.ListArtifactsResponse\"3\x90\x02\x01\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=projects/*/jobs/*}/artifacts\x12\x86\x01\n\x0bGetArtifact\x12\x1f.jobplane.v1.GetArtifactRequest\x1a .jobplane.v1.GetArtifactResponse\"4\x90\x02\x01\x82\xd3\xe4\x93\x02+\x12)/v1/{name=projects/*/jobs/*/artifacts/**}\x12\x90\x01\n\x0cReadArtifact\x12 .jobplane.v1.ReadArtifactRequest\x1a!.jobplane.v1.ReadArtifactResponse\"9\x90\x02\x01\x82\xd3\xe4\x93\x02\x30\x12./v1/{name=projects/*/jobs/*/artifacts/**}:read0\x01\x12\x85\x01\n\tReadTable\x12\x1d.jobplane.v1.ReadTableRequest\x1a\x1e.jobplane.v1.ReadTableResponse\"9\x90\x02\x01\x82\xd3\xe4\x93\x02\x30\x12./v1/{name=projects/*/jobs/*/artifacts/**}:rows\x12[\n\x0eUploadArtifact\x12\".jobplane.v1.UploadArtifactRequest\x1a#.jobplane.v1.UploadArtifactResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"jobplane/v1/artifact_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ajobplane/v1/artifact.proto\x1a\x19jobplane/v1/options.proto\"\xd0\x02\n\x14ListArtifactsRequest\x12\xda\x01\n\x06parent\x18\x01 \x01(\tB\xc1\x01\xbaH\xbd\x01\xba\x01\xb9\x01\n\x0f\x61rtifact_parent\x12Kmust be projects/{project}/jobs/{job_id}, or projects/{project} for uploads\x1aYthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}(/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63})?$\')R\x06parent\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\"t\n\x15ListArtifactsResponse\x12\x33\n\tartifacts\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.ArtifactR\tartifacts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd1\x03\n\x12GetArtifactRequest\x12\x8a\x03\n\x04name\x18\x01 \x01(\tB\xf5\x02\xbaH\xf1\x02\xba\x01\xed\x02\n\rartifact_name\x12wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\x1a\xe2\x01this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')R\x04name\x12.\n\x13include_inline_data\x18\x02 \x01(\x08R\x11includeInlineData\"H\n\x13GetArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\"\xe9\x04\n\x13ReadArtifactRequest\x12\x8a\x03\n\x04name\x18\x01 \x01(\tB\xf5\x02\xbaH\xf1\x02\xba\x01\xed\x02\n\rartifact_name\x12wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\x1a\xe2\x01this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')R\x04name\x12\x1f\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x06offset\x12\x1d\n\x05limit\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x05limit\x12\x84\x01\n\x0f\x65xpected_sha256\x18\x04 \x01(\tB[\xbaHX\xba\x01R\n\x06sha256\x12(must be 64 lower-case hexadecimal digits\x1a\x1ethis.matches(\'^[0-9a-f]{64}$\')\xd8\x01\x01R\x0e\x65xpectedSha256\"\x9f\x01\n\x14ReadArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06\x63rc32c\x18\x04 \x01(\x07R\x06\x63rc32c\x12\x10\n\x03\x65nd\x18\x05 \x01(\x08R\x03\x65nd\"\x90\x04\n\x10ReadTableRequest\x12\x8a\x03\n\x04name\x18\x01 \x01(\tB\xf5\x02\xbaH\xf1\x02\xba\x01\xed\x02\n\rartifact_name\x12wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\x1a\xe2\x01this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')R\x04name\x12\x1f\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x06offset\x12 \n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x0f(\x00R\x05limit\x12,\n\x07\x63olumns\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xd0\x0f\x18\x01\"\x05r\x03(\x80\x08R\x07\x63olumns\"\x89\x01\n\x11ReadTableResponse\x12,\n\x05table\x18\x01 \x01(\x0b\x32\x16.jobplane.v1.TableInfoR\x05table\x12\x16\n\x06offset\x18\x02 \x01(\x03R\x06offset\x12.\n\x04rows\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.ListValueR\x04rows\"\xc8\t\n\x15UploadArtifactRequest\x12\x43\n\x06header\x18\x01 \x01(\x0b\x32).jobplane.v1.UploadArtifactRequest.HeaderH\x00R\x06header\x12%\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\r\x90\xb5\x18\x01\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05\x63hunk\x1a\xb3\x08\n\x06Header\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12\xe9\x01\n\x08\x66ilename\x18\x02 \x01(\tB\xcc\x01\xbaH\xc8\x01\xba\x01\xc4\x01\n\x08\x66ilename\x12Omust be a file name of at most 255 bytes without slashes and control characters\x1agthis.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f/\\\\\\\\]*$\') && bytes(this).size() <= 255 && this != \'..\' && this != \'.\'R\x08\x66ilename\x12\xdd\x01\n\nmedia_type\x18\x03 \x01(\tB\xbd\x01\xbaH\xb9\x01\xba\x01\xb5\x01\n\nmedia_type\x12*must be type/subtype, for example text/csv\x1a{this == \'\' || this.matches(\'^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}(; ?[a-z0-9-]+=[!-~]{1,64})?$\')R\tmediaType\x12p\n\x06sha256\x18\x04 \x01(\tBX\xbaHU\xba\x01R\n\x06sha256\x12(must be 64 lower-case hexadecimal digits\x1a\x1ethis.matches(\'^[0-9a-f]{64}$\')R\x06sha256\x12&\n\nsize_bytes\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\tsizeBytes\x12\x81\x02\n\x06labels\x18\x06 \x03(\x0b\x32\x35.jobplane.v1.UploadArtifactRequest.Header.LabelsEntryB\xb1\x01\xbaH\xad\x01\x9a\x01\xa9\x01\x10@\"c\xba\x01`\n\tlabel_key\x12%must match [a-z0-9][a-z0-9_./-]{0,62}\x1a,this.matches(\'^[a-z0-9][a-z0-9_./-]{0,62}$\')*@r\x03(\x80\x02\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"o\n\x16UploadArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x12\"\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08R\x0c\x64\x65\x64uplicated2\x8b\x07\n\x0f\x41rtifactService\x12\xb8\x01\n\rListArtifacts\x12!.jobplane.v1.ListArtifactsRequest\x1a\".jobplane.v1.ListArtifactsResponse\"`\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02O\x12(/v1/{parent=projects/*/jobs/*}/artifactsZ#\x12!/v1/{parent=projects/*}/artifacts\x12\xb3\x01\n\x0bGetArtifact\x12\x1f.jobplane.v1.GetArtifactRequest\x1a .jobplane.v1.GetArtifactResponse\"a\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02P\x12)/v1/{name=projects/*/jobs/*/artifacts/**}Z#\x12!/v1/{name=projects/*/artifacts/*}\x12\xc2\x01\n\x0cReadArtifact\x12 .jobplane.v1.ReadArtifactRequest\x1a!.jobplane.v1.ReadArtifactResponse\"k\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02Z\x12./v1/{name=projects/*/jobs/*/artifacts/**}:readZ(\x12&/v1/{name=projects/*/artifacts/*}:read0\x01\x12\xb7\x01\n\tReadTable\x12\x1d.jobplane.v1.ReadTableRequest\x1a\x1e.jobplane.v1.ReadTableResponse\"k\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02Z\x12./v1/{name=projects/*/jobs/*/artifacts/**}:rowsZ(\x12&/v1/{name=projects/*/artifacts/*}:rows\x12\x87\x01\n\x0eUploadArtifact\x12\".jobplane.v1.UploadArtifactRequest\x1a#.jobplane.v1.UploadArtifactResponse\"*\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/artifacts:upload:\x01*(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.v1.artifact_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\275\001\272\001\271\001\n\017artifact_parent\022Kmust be projects/{project}/jobs/{job_id}, or projects/{project} for uploads\032Ythis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}(/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63})?$\')'
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\361\002\272\001\355\002\n\rartifact_name\022wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\032\342\001this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')'
+  _globals['_READARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_READARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\361\002\272\001\355\002\n\rartifact_name\022wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\032\342\001this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')'
+  _globals['_READARTIFACTREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_READARTIFACTREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_READARTIFACTREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_READARTIFACTREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_READARTIFACTREQUEST'].fields_by_name['expected_sha256']._loaded_options = None
+  _globals['_READARTIFACTREQUEST'].fields_by_name['expected_sha256']._serialized_options = b'\272HX\272\001R\n\006sha256\022(must be 64 lower-case hexadecimal digits\032\036this.matches(\'^[0-9a-f]{64}$\')\330\001\001'
+  _globals['_READTABLEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_READTABLEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\361\002\272\001\355\002\n\rartifact_name\022wmust be projects/{project}/artifacts/{sha256} or projects/{project}/jobs/{job_id}/artifacts/{artifact_id}, without \"..\"\032\342\001this.size() <= 512 && !this.contains(\'..\') && this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/(artifacts/[0-9a-f]{64}|jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}/artifacts/[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)$\')'
+  _globals['_READTABLEREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_READTABLEREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_READTABLEREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_READTABLEREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\320\017(\000'
+  _globals['_READTABLEREQUEST'].fields_by_name['columns']._loaded_options = None
+  _globals['_READTABLEREQUEST'].fields_by_name['columns']._serialized_options = b'\272H\017\222\001\014\020\320\017\030\001\"\005r\003(\200\010'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER_LABELSENTRY']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['project']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['filename']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['filename']._serialized_options = b'\272H\310\001\272\001\304\001\n\010filename\022Omust be a file name of at most 255 bytes without slashes and control characters\032gthis.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f/\\\\\\\\]*$\') && bytes(this).size() <= 255 && this != \'..\' && this != \'.\''
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['media_type']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['media_type']._serialized_options = b'\272H\271\001\272\001\265\001\n\nmedia_type\022*must be type/subtype, for example text/csv\032{this == \'\' || this.matches(\'^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}(; ?[a-z0-9-]+=[!-~]{1,64})?$\')'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['sha256']._serialized_options = b'\272HU\272\001R\n\006sha256\022(must be 64 lower-case hexadecimal digits\032\036this.matches(\'^[0-9a-f]{64}$\')'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['size_bytes']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['labels']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST_HEADER'].fields_by_name['labels']._serialized_options = b'\272H\255\001\232\001\251\001\020@\"c\272\001`\n\tlabel_key\022%must match [a-z0-9][a-z0-9_./-]{0,62}\032,this.matches(\'^[a-z0-9][a-z0-9_./-]{0,62}$\')*@r\003(\200\002\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_UPLOADARTIFACTREQUEST'].oneofs_by_name['part']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
+  _globals['_UPLOADARTIFACTREQUEST'].fields_by_name['chunk']._loaded_options = None
+  _globals['_UPLOADARTIFACTREQUEST'].fields_by_name['chunk']._serialized_options = b'\220\265\030\001\272H\006z\004\030\200\200@'
   _globals['_ARTIFACTSERVICE'].methods_by_name['ListArtifacts']._loaded_options = None
-  _globals['_ARTIFACTSERVICE'].methods_by_name['ListArtifacts']._serialized_options = b'\220\002\001\202\323\344\223\002*\022(/v1/{parent=projects/*/jobs/*}/artifacts'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ListArtifacts']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002O\022(/v1/{parent=projects/*/jobs/*}/artifactsZ#\022!/v1/{parent=projects/*}/artifacts'
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._loaded_options = None
-  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._serialized_options = b'\220\002\001\202\323\344\223\002+\022)/v1/{name=projects/*/jobs/*/artifacts/**}'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002P\022)/v1/{name=projects/*/jobs/*/artifacts/**}Z#\022!/v1/{name=projects/*/artifacts/*}'
   _globals['_ARTIFACTSERVICE'].methods_by_name['ReadArtifact']._loaded_options = None
-  _globals['_ARTIFACTSERVICE'].methods_by_name['ReadArtifact']._serialized_options = b'\220\002\001\202\323\344\223\0020\022./v1/{name=projects/*/jobs/*/artifacts/**}:read'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ReadArtifact']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002Z\022./v1/{name=projects/*/jobs/*/artifacts/**}:readZ(\022&/v1/{name=projects/*/artifacts/*}:read'
   _globals['_ARTIFACTSERVICE'].methods_by_name['ReadTable']._loaded_options = None
-  _globals['_ARTIFACTSERVICE'].methods_by_name['ReadTable']._serialized_options = b'\220\002\001\202\323\344\223\0020\022./v1/{name=projects/*/jobs/*/artifacts/**}:rows'
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=140
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=270
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=272
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=388
-  _globals['_GETARTIFACTREQUEST']._serialized_start=390
-  _globals['_GETARTIFACTREQUEST']._serialized_end=478
-  _globals['_GETARTIFACTRESPONSE']._serialized_start=480
-  _globals['_GETARTIFACTRESPONSE']._serialized_end=552
-  _globals['_READARTIFACTREQUEST']._serialized_start=555
-  _globals['_READARTIFACTREQUEST']._serialized_end=683
-  _globals['_READARTIFACTRESPONSE']._serialized_start=686
-  _globals['_READARTIFACTRESPONSE']._serialized_end=845
-  _globals['_READTABLEREQUEST']._serialized_start=847
-  _globals['_READTABLEREQUEST']._serialized_end=957
-  _globals['_READTABLERESPONSE']._serialized_start=960
-  _globals['_READTABLERESPONSE']._serialized_end=1097
-  _globals['_UPLOADARTIFACTREQUEST']._serialized_start=1100
-  _globals['_UPLOADARTIFACTREQUEST']._serialized_end=1375
-  _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_start=1219
-  _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_end=1367
-  _globals['_UPLOADARTIFACTRESPONSE']._serialized_start=1377
-  _globals['_UPLOADARTIFACTRESPONSE']._serialized_end=1488
-  _globals['_ARTIFACTSERVICE']._serialized_start=1491
-  _globals['_ARTIFACTSERVICE']._serialized_end=2163
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ReadTable']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002Z\022./v1/{name=projects/*/jobs/*/artifacts/**}:rowsZ(\022&/v1/{name=projects/*/artifacts/*}:rows'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002\031\"\024/v1/artifacts:upload:\001*'
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=167
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=503
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=505
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=621
+  _globals['_GETARTIFACTREQUEST']._serialized_start=624
+  _globals['_GETARTIFACTREQUEST']._serialized_end=1089
+  _globals['_GETARTIFACTRESPONSE']._serialized_start=1091
+  _globals['_GETARTIFACTRESPONSE']._serialized_end=1163
+  _globals['_READARTIFACTREQUEST']._serialized_start=1166
+  _globals['_READARTIFACTREQUEST']._serialized_end=1783
+  _globals['_READARTIFACTRESPONSE']._serialized_start=1786
+  _globals['_READARTIFACTRESPONSE']._serialized_end=1945
+  _globals['_READTABLEREQUEST']._serialized_start=1948
+  _globals['_READTABLEREQUEST']._serialized_end=2476
+  _globals['_READTABLERESPONSE']._serialized_start=2479
+  _globals['_READTABLERESPONSE']._serialized_end=2616
+  _globals['_UPLOADARTIFACTREQUEST']._serialized_start=2619
+  _globals['_UPLOADARTIFACTREQUEST']._serialized_end=3843
+  _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_start=2753
+  _globals['_UPLOADARTIFACTREQUEST_HEADER']._serialized_end=3828
+  _globals['_UPLOADARTIFACTREQUEST_HEADER_LABELSENTRY']._serialized_start=3771
+  _globals['_UPLOADARTIFACTREQUEST_HEADER_LABELSENTRY']._serialized_end=3828
+  _globals['_UPLOADARTIFACTRESPONSE']._serialized_start=3845
+  _globals['_UPLOADARTIFACTRESPONSE']._serialized_end=3956
+  _globals['_ARTIFACTSERVICE']._serialized_start=3959
+  _globals['_ARTIFACTSERVICE']._serialized_end=4866
 # @@protoc_insertion_point(module_scope)

@@ -29,13 +29,15 @@ class ListArtifactsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}, or projects/{project} for uploads."""
     page_size: _builtins.int
-    """Default 100, at most 1000."""
+    """Default 100; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     filter: _builtins.str
-    """AIP-160 subset over artifact_id, type, stage, attempt, labels."""
+    """Grammar of ListJobs over artifact_id, type, media_type, stage, attempt, size_bytes,
+    create_time and labels.KEY.
+    """
     def __init__(
         self,
         *,
@@ -62,7 +64,7 @@ class ListArtifactsResponse(_message.Message):
     """Empty exactly at the end."""
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.Artifact]:
-        """Metadata, no bytes."""
+        """Without inline_data; by artifact_id, uploads newest first."""
 
     def __init__(
         self,
@@ -85,9 +87,9 @@ class GetArtifactRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     INCLUDE_INLINE_DATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Artifact name."""
+    """Artifact.name"""
     include_inline_data: _builtins.bool
-    """Fill inline_data when at most 64 KiB."""
+    """Fills inline_data when the content is at most 64 KiB."""
     def __init__(
         self,
         *,
@@ -131,13 +133,13 @@ class ReadArtifactRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     EXPECTED_SHA256_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Artifact name."""
+    """Artifact.name"""
     offset: _builtins.int
-    """First byte."""
+    """First byte, from 0; beyond the end is OUT_OF_RANGE, reason OFFSET_PAST_END."""
     limit: _builtins.int
     """Bytes; 0 means to the end."""
     expected_sha256: _builtins.str
-    """Fails ABORTED when the content is another one."""
+    """When set and not the digest of the content: ABORTED, reason CONTENT_CHANGED."""
     def __init__(
         self,
         *,
@@ -156,7 +158,7 @@ Global___ReadArtifactRequest: _TypeAlias = ReadArtifactRequest  # noqa: Y015
 
 @_typing.final
 class ReadArtifactResponse(_message.Message):
-    """ReadArtifactResponse is one chunk of at most 1 MiB."""
+    """ReadArtifactResponse is one frame, with at most 1 MiB of data."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -166,15 +168,15 @@ class ReadArtifactResponse(_message.Message):
     CRC32C_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """Offset of data."""
+    """Of the first byte of data; ask again from offset + length of the last good frame."""
     data: _builtins.bytes
     crc32c: _builtins.int
-    """CRC32C of data."""
+    """CRC32C (Castagnoli) of data."""
     end: _builtins.bool
-    """True on the last frame of a complete read."""
+    """True on the last frame of a complete read, and only there."""
     @_builtins.property
     def artifact(self) -> _artifact_pb2.Artifact:
-        """Sent in the first frame only."""
+        """In the first frame only."""
 
     def __init__(
         self,
@@ -202,14 +204,14 @@ class ReadTableRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Artifact name."""
+    """Artifact.name"""
     offset: _builtins.int
-    """First row."""
+    """First row, from 0; beyond the last row is OUT_OF_RANGE, reason OFFSET_PAST_END."""
     limit: _builtins.int
-    """Rows, default 100, at most 2000."""
+    """Rows, 1..2000; 0 means the default of 100."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Columns to keep; empty means all."""
+        """Columns to keep, at most 2000, in this order; empty means all."""
 
     def __init__(
         self,
@@ -235,14 +237,14 @@ class ReadTableResponse(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """First row."""
+    """Of the first row here."""
     @_builtins.property
     def table(self) -> _artifact_pb2.TableInfo:
-        """Shape."""
+        """Of the whole table; columns as asked for."""
 
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.ListValue]:
-        """Rows in file order."""
+        """Cells by column; numbers that a double can't hold come as text."""
 
     def __init__(
         self,
@@ -261,7 +263,7 @@ Global___ReadTableResponse: _TypeAlias = ReadTableResponse  # noqa: Y015
 
 @_typing.final
 class UploadArtifactRequest(_message.Message):
-    """UploadArtifactRequest: header first, then chunks."""
+    """UploadArtifactRequest: one header, then chunks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -269,19 +271,46 @@ class UploadArtifactRequest(_message.Message):
     class Header(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
+        @_typing.final
+        class LabelsEntry(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: _builtins.int
+            VALUE_FIELD_NUMBER: _builtins.int
+            key: _builtins.str
+            value: _builtins.str
+            def __init__(
+                self,
+                *,
+                key: _builtins.str = ...,
+                value: _builtins.str = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
         PROJECT_FIELD_NUMBER: _builtins.int
         FILENAME_FIELD_NUMBER: _builtins.int
         MEDIA_TYPE_FIELD_NUMBER: _builtins.int
         SHA256_FIELD_NUMBER: _builtins.int
         SIZE_BYTES_FIELD_NUMBER: _builtins.int
+        LABELS_FIELD_NUMBER: _builtins.int
         project: _builtins.str
         """Project id."""
         filename: _builtins.str
+        """For display only; one line of at most 255 bytes without "/" and "\\"."""
         media_type: _builtins.str
+        """type/subtype, default "application/octet-stream"."""
         sha256: _builtins.str
-        """Expected SHA-256; lets the server answer at once when it has it."""
+        """SHA-256 of the whole content in lower-case hex; what arrives is held to it."""
         size_bytes: _builtins.int
-        """Expected size."""
+        """Size of the whole content; what arrives is held to it. At most the server's limit."""
+        @_builtins.property
+        def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+            """At most 64, as in SubmitJobRequest."""
+
         def __init__(
             self,
             *,
@@ -290,20 +319,21 @@ class UploadArtifactRequest(_message.Message):
             media_type: _builtins.str = ...,
             sha256: _builtins.str = ...,
             size_bytes: _builtins.int = ...,
+            labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["filename", b"filename", "media_type", b"media_type", "project", b"project", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["filename", b"filename", "labels", b"labels", "media_type", b"media_type", "project", b"project", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
-    """Every other message."""
+    """Up to 1 MiB in every other message."""
     @_builtins.property
     def header(self) -> Global___UploadArtifactRequest.Header:
-        """First message."""
+        """First message, and only there."""
 
     def __init__(
         self,
@@ -331,7 +361,7 @@ class UploadArtifactResponse(_message.Message):
     """True when it was there before."""
     @_builtins.property
     def artifact(self) -> _artifact_pb2.Artifact:
-        """Stored content."""
+        """The stored content, projects/{project}/artifacts/{sha256}."""
 
     def __init__(
         self,

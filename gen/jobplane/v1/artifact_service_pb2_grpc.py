@@ -67,7 +67,7 @@ class ArtifactServiceServicer:
     """
 
     def ListArtifacts(self, request, context):
-        """ListArtifacts pages through the artifacts of a job.
+        """ListArtifacts pages through the artifacts of a job, or the uploads of a project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,21 +81,23 @@ class ArtifactServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadArtifact(self, request, context):
-        """ReadArtifact streams bytes from an offset.
+        """ReadArtifact streams bytes from an offset, each frame with its checksum.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadTable(self, request, context):
-        """ReadTable pages through rows of a table artifact.
+        """ReadTable pages through rows of a table artifact (CSV or Parquet) in file order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadArtifact(self, request_iterator, context):
-        """UploadArtifact stores input content by digest before a submit.
+        """UploadArtifact stores content by its digest, before a submit refers to it: a header,
+        then chunks. Content that the project has already is answered after the header alone.
+        Over REST the body is one JSON message per line, bytes in base64.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,15 +34,18 @@ class ArtifactServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]
-    """ListArtifacts pages through the artifacts of a job."""
+    """ListArtifacts pages through the artifacts of a job, or the uploads of a project."""
     GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]
     """GetArtifact reads metadata, and small content inline."""
     ReadArtifact: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.ReadArtifactRequest, _artifact_service_pb2.ReadArtifactResponse]
-    """ReadArtifact streams bytes from an offset."""
+    """ReadArtifact streams bytes from an offset, each frame with its checksum."""
     ReadTable: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ReadTableRequest, _artifact_service_pb2.ReadTableResponse]
-    """ReadTable pages through rows of a table artifact."""
+    """ReadTable pages through rows of a table artifact (CSV or Parquet) in file order."""
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]
-    """UploadArtifact stores input content by digest before a submit."""
+    """UploadArtifact stores content by its digest, before a submit refers to it: a header,
+    then chunks. Content that the project has already is answered after the header alone.
+    Over REST the body is one JSON message per line, bytes in base64.
+    """
 
 @_typing.type_check_only
 class ArtifactServiceAsyncStub(ArtifactServiceStub):
@@ -50,15 +53,18 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]  # type: ignore[assignment]
-    """ListArtifacts pages through the artifacts of a job."""
+    """ListArtifacts pages through the artifacts of a job, or the uploads of a project."""
     GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
     """GetArtifact reads metadata, and small content inline."""
     ReadArtifact: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.ReadArtifactRequest, _artifact_service_pb2.ReadArtifactResponse]  # type: ignore[assignment]
-    """ReadArtifact streams bytes from an offset."""
+    """ReadArtifact streams bytes from an offset, each frame with its checksum."""
     ReadTable: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ReadTableRequest, _artifact_service_pb2.ReadTableResponse]  # type: ignore[assignment]
-    """ReadTable pages through rows of a table artifact."""
+    """ReadTable pages through rows of a table artifact (CSV or Parquet) in file order."""
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]  # type: ignore[assignment]
-    """UploadArtifact stores input content by digest before a submit."""
+    """UploadArtifact stores content by its digest, before a submit refers to it: a header,
+    then chunks. Content that the project has already is answered after the header alone.
+    Over REST the body is one JSON message per line, bytes in base64.
+    """
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     """ArtifactService lists, reads and uploads immutable content."""
@@ -69,7 +75,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.ListArtifactsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.ListArtifactsResponse, _abc.Awaitable[_artifact_service_pb2.ListArtifactsResponse]]:
-        """ListArtifacts pages through the artifacts of a job."""
+        """ListArtifacts pages through the artifacts of a job, or the uploads of a project."""
 
     @_abc_1.abstractmethod
     def GetArtifact(
@@ -85,7 +91,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.ReadArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.ReadArtifactResponse], _abc.AsyncIterator[_artifact_service_pb2.ReadArtifactResponse]]:
-        """ReadArtifact streams bytes from an offset."""
+        """ReadArtifact streams bytes from an offset, each frame with its checksum."""
 
     @_abc_1.abstractmethod
     def ReadTable(
@@ -93,7 +99,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.ReadTableRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.ReadTableResponse, _abc.Awaitable[_artifact_service_pb2.ReadTableResponse]]:
-        """ReadTable pages through rows of a table artifact."""
+        """ReadTable pages through rows of a table artifact (CSV or Parquet) in file order."""
 
     @_abc_1.abstractmethod
     def UploadArtifact(
@@ -101,6 +107,9 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_artifact_service_pb2.UploadArtifactRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.UploadArtifactResponse, _abc.Awaitable[_artifact_service_pb2.UploadArtifactResponse]]:
-        """UploadArtifact stores input content by digest before a submit."""
+        """UploadArtifact stores content by its digest, before a submit refers to it: a header,
+        then chunks. Content that the project has already is answered after the header alone.
+        Over REST the body is one JSON message per line, bytes in base64.
+        """
 
 def add_ArtifactServiceServicer_to_server(servicer: ArtifactServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

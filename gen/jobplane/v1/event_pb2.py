@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from jobplane.v1 import artifact_pb2 as jobplane_dot_v1_dot_artifact__pb2
 from jobplane.v1 import job_pb2 as jobplane_dot_v1_dot_job__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobplane/v1/event.proto\x12\x0bjobplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ajobplane/v1/artifact.proto\x1a\x15jobplane/v1/job.proto\"\x88\x17\n\x08JobEvent\x12\x10\n\x03job\x18\x01 \x01(\tR\x03job\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x1c\n\tephemeral\x18\x04 \x01(\x08R\tephemeral\x12\x39\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05R\x07\x61ttempt\x12.\n\x06status\x18\x07 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x06status\x12+\n\x05phase\x18\x08 \x01(\x0e\x32\x15.jobplane.v1.JobPhaseR\x05phase\x12?\n\tsubmitted\x18\x14 \x01(\x0b\x32\x1f.jobplane.v1.JobEvent.SubmittedH\x00R\tsubmitted\x12L\n\x0estatus_changed\x18\x15 \x01(\x0b\x32#.jobplane.v1.JobEvent.StatusChangedH\x00R\rstatusChanged\x12O\n\x0f\x61ttempt_started\x18\x16 \x01(\x0b\x32$.jobplane.v1.JobEvent.AttemptStartedH\x00R\x0e\x61ttemptStarted\x12R\n\x10\x61ttempt_finished\x18\x17 \x01(\x0b\x32%.jobplane.v1.JobEvent.AttemptFinishedH\x00R\x0f\x61ttemptFinished\x12I\n\rstage_started\x18\x18 \x01(\x0b\x32\".jobplane.v1.JobEvent.StageStartedH\x00R\x0cstageStarted\x12L\n\x0estage_finished\x18\x19 \x01(\x0b\x32#.jobplane.v1.JobEvent.StageFinishedH\x00R\rstageFinished\x12\x33\n\x08progress\x18\x1a \x01(\x0b\x32\x15.jobplane.v1.ProgressH\x00R\x08progress\x12O\n\x0fmetric_reported\x18\x1b \x01(\x0b\x32$.jobplane.v1.JobEvent.MetricReportedH\x00R\x0emetricReported\x12L\n\x0e\x61rtifact_ready\x18\x1c \x01(\x0b\x32#.jobplane.v1.JobEvent.ArtifactReadyH\x00R\rartifactReady\x12R\n\x10\x63heckpoint_saved\x18\x1d \x01(\x0b\x32%.jobplane.v1.JobEvent.CheckpointSavedH\x00R\x0f\x63heckpointSaved\x12\x39\n\x07warning\x18\x1e \x01(\x0b\x32\x1d.jobplane.v1.JobEvent.WarningH\x00R\x07warning\x12\x44\n\x0finput_requested\x18\x1f \x01(\x0b\x32\x19.jobplane.v1.InputRequestH\x00R\x0einputRequested\x12L\n\x0einput_provided\x18  \x01(\x0b\x32#.jobplane.v1.JobEvent.InputProvidedH\x00R\rinputProvided\x12U\n\x11\x63ontrol_requested\x18! \x01(\x0b\x32&.jobplane.v1.JobEvent.ControlRequestedH\x00R\x10\x63ontrolRequested\x12\x39\n\x07updated\x18\" \x01(\x0b\x32\x1d.jobplane.v1.JobEvent.UpdatedH\x00R\x07updated\x12<\n\x08\x66inished\x18( \x01(\x0b\x32\x1e.jobplane.v1.JobEvent.FinishedH\x00R\x08\x66inished\x1a\x39\n\tSubmitted\x12\x18\n\x07\x63reator\x18\x01 \x01(\tR\x07\x63reator\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x1a\xa2\x01\n\rStatusChanged\x12*\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x04\x66rom\x12&\n\x02to\x18\x02 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x02to\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n\x04wait\x18\x04 \x01(\x0b\x32\x11.jobplane.v1.WaitR\x04wait\x1aQ\n\x0e\x41ttemptStarted\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\'\n\x0f\x66rom_checkpoint\x18\x02 \x01(\tR\x0e\x66romCheckpoint\x1a\xa8\x01\n\x0f\x41ttemptFinished\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x12\x1d\n\nwill_retry\x18\x02 \x01(\x08R\twillRetry\x12\x46\n\x11next_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x1a$\n\x0cStageStarted\x12\x14\n\x05stage\x18\x01 \x01(\tR\x05stage\x1am\n\rStageFinished\x12\x14\n\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n\x06reused\x18\x02 \x01(\x08R\x06reused\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x1a\xa9\x01\n\x0eMetricReported\x12\x12\n\x04step\x18\x01 \x01(\x03R\x04step\x12H\n\x06values\x18\x02 \x03(\x0b\x32\x30.jobplane.v1.JobEvent.MetricReported.ValuesEntryR\x06values\x1a\x39\n\x0bValuesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x42\n\rArtifactReady\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x1aZ\n\x0f\x43heckpointSaved\x12\x1e\n\ncheckpoint\x18\x01 \x01(\tR\ncheckpoint\x12\'\n\x0f\x63ompleted_units\x18\x02 \x01(\x03R\x0e\x63ompletedUnits\x1a;\n\x07Warning\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x1a\xd0\x01\n\rInputProvided\x12\x19\n\x08input_id\x18\x01 \x01(\tR\x07inputId\x12\x1c\n\tresponder\x18\x02 \x01(\tR\tresponder\x12J\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.JobEvent.InputProvided.AnswersEntryR\x07\x61nswers\x1a:\n\x0c\x41nswersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x61\n\x10\x43ontrolRequested\x12\x16\n\x06\x61\x63tion\x18\x01 \x01(\tR\x06\x61\x63tion\x12\x35\n\x07request\x18\x02 \x01(\x0b\x32\x1b.jobplane.v1.ControlRequestR\x07request\x1a\x39\n\x07Updated\x12\x14\n\x05paths\x18\x01 \x03(\tR\x05paths\x12\x18\n\x07updater\x18\x02 \x01(\tR\x07updater\x1aV\n\x08\x46inished\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x12\x1a\n\x08headline\x18\x02 \x01(\tR\x08headlineB\t\n\x07payloadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobplane/v1/event.proto\x12\x0bjobplane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ajobplane/v1/artifact.proto\x1a\x15jobplane/v1/job.proto\x1a\x19jobplane/v1/options.proto\"\x8e\x17\n\x08JobEvent\x12\x10\n\x03job\x18\x01 \x01(\tR\x03job\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x1c\n\tephemeral\x18\x04 \x01(\x08R\tephemeral\x12\x39\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05R\x07\x61ttempt\x12.\n\x06status\x18\x07 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x06status\x12+\n\x05phase\x18\x08 \x01(\x0e\x32\x15.jobplane.v1.JobPhaseR\x05phase\x12?\n\tsubmitted\x18\x14 \x01(\x0b\x32\x1f.jobplane.v1.JobEvent.SubmittedH\x00R\tsubmitted\x12L\n\x0estatus_changed\x18\x15 \x01(\x0b\x32#.jobplane.v1.JobEvent.StatusChangedH\x00R\rstatusChanged\x12O\n\x0f\x61ttempt_started\x18\x16 \x01(\x0b\x32$.jobplane.v1.JobEvent.AttemptStartedH\x00R\x0e\x61ttemptStarted\x12R\n\x10\x61ttempt_finished\x18\x17 \x01(\x0b\x32%.jobplane.v1.JobEvent.AttemptFinishedH\x00R\x0f\x61ttemptFinished\x12I\n\rstage_started\x18\x18 \x01(\x0b\x32\".jobplane.v1.JobEvent.StageStartedH\x00R\x0cstageStarted\x12L\n\x0estage_finished\x18\x19 \x01(\x0b\x32#.jobplane.v1.JobEvent.StageFinishedH\x00R\rstageFinished\x12\x33\n\x08progress\x18\x1a \x01(\x0b\x32\x15.jobplane.v1.ProgressH\x00R\x08progress\x12O\n\x0fmetric_reported\x18\x1b \x01(\x0b\x32$.jobplane.v1.JobEvent.MetricReportedH\x00R\x0emetricReported\x12L\n\x0e\x61rtifact_ready\x18\x1c \x01(\x0b\x32#.jobplane.v1.JobEvent.ArtifactReadyH\x00R\rartifactReady\x12R\n\x10\x63heckpoint_saved\x18\x1d \x01(\x0b\x32%.jobplane.v1.JobEvent.CheckpointSavedH\x00R\x0f\x63heckpointSaved\x12\x39\n\x07warning\x18\x1e \x01(\x0b\x32\x1d.jobplane.v1.JobEvent.WarningH\x00R\x07warning\x12\x44\n\x0finput_requested\x18\x1f \x01(\x0b\x32\x19.jobplane.v1.InputRequestH\x00R\x0einputRequested\x12L\n\x0einput_provided\x18  \x01(\x0b\x32#.jobplane.v1.JobEvent.InputProvidedH\x00R\rinputProvided\x12U\n\x11\x63ontrol_requested\x18! \x01(\x0b\x32&.jobplane.v1.JobEvent.ControlRequestedH\x00R\x10\x63ontrolRequested\x12\x39\n\x07updated\x18\" \x01(\x0b\x32\x1d.jobplane.v1.JobEvent.UpdatedH\x00R\x07updated\x12<\n\x08\x66inished\x18( \x01(\x0b\x32\x1e.jobplane.v1.JobEvent.FinishedH\x00R\x08\x66inished\x1a\x39\n\tSubmitted\x12\x18\n\x07\x63reator\x18\x01 \x01(\tR\x07\x63reator\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x1a\xa2\x01\n\rStatusChanged\x12*\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x04\x66rom\x12&\n\x02to\x18\x02 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x02to\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12%\n\x04wait\x18\x04 \x01(\x0b\x32\x11.jobplane.v1.WaitR\x04wait\x1aQ\n\x0e\x41ttemptStarted\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\'\n\x0f\x66rom_checkpoint\x18\x02 \x01(\tR\x0e\x66romCheckpoint\x1a\xa8\x01\n\x0f\x41ttemptFinished\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x12\x1d\n\nwill_retry\x18\x02 \x01(\x08R\twillRetry\x12\x46\n\x11next_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x1a$\n\x0cStageStarted\x12\x14\n\x05stage\x18\x01 \x01(\tR\x05stage\x1am\n\rStageFinished\x12\x14\n\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n\x06reused\x18\x02 \x01(\x08R\x06reused\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x1a\xa9\x01\n\x0eMetricReported\x12\x12\n\x04step\x18\x01 \x01(\x03R\x04step\x12H\n\x06values\x18\x02 \x03(\x0b\x32\x30.jobplane.v1.JobEvent.MetricReported.ValuesEntryR\x06values\x1a\x39\n\x0bValuesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x42\n\rArtifactReady\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ArtifactR\x08\x61rtifact\x1aZ\n\x0f\x43heckpointSaved\x12\x1e\n\ncheckpoint\x18\x01 \x01(\tR\ncheckpoint\x12\'\n\x0f\x63ompleted_units\x18\x02 \x01(\x03R\x0e\x63ompletedUnits\x1a;\n\x07Warning\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x1a\xd6\x01\n\rInputProvided\x12\x19\n\x08input_id\x18\x01 \x01(\tR\x07inputId\x12\x1c\n\tresponder\x18\x02 \x01(\tR\tresponder\x12P\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.JobEvent.InputProvided.AnswersEntryB\x04\x90\xb5\x18\x01R\x07\x61nswers\x1a:\n\x0c\x41nswersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x61\n\x10\x43ontrolRequested\x12\x16\n\x06\x61\x63tion\x18\x01 \x01(\tR\x06\x61\x63tion\x12\x35\n\x07request\x18\x02 \x01(\x0b\x32\x1b.jobplane.v1.ControlRequestR\x07request\x1a\x39\n\x07Updated\x12\x14\n\x05paths\x18\x01 \x03(\tR\x05paths\x12\x18\n\x07updater\x18\x02 \x01(\tR\x07updater\x1aV\n\x08\x46inished\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x14.jobplane.v1.FailureR\x07\x66\x61ilure\x12\x1a\n\x08headline\x18\x02 \x01(\tR\x08headlineB\t\n\x07payloadb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,38 +39,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBEVENT_METRICREPORTED_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._loaded_options = None
   _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBEVENT']._serialized_start=125
-  _globals['_JOBEVENT']._serialized_end=3077
-  _globals['_JOBEVENT_SUBMITTED']._serialized_start=1591
-  _globals['_JOBEVENT_SUBMITTED']._serialized_end=1648
-  _globals['_JOBEVENT_STATUSCHANGED']._serialized_start=1651
-  _globals['_JOBEVENT_STATUSCHANGED']._serialized_end=1813
-  _globals['_JOBEVENT_ATTEMPTSTARTED']._serialized_start=1815
-  _globals['_JOBEVENT_ATTEMPTSTARTED']._serialized_end=1896
-  _globals['_JOBEVENT_ATTEMPTFINISHED']._serialized_start=1899
-  _globals['_JOBEVENT_ATTEMPTFINISHED']._serialized_end=2067
-  _globals['_JOBEVENT_STAGESTARTED']._serialized_start=2069
-  _globals['_JOBEVENT_STAGESTARTED']._serialized_end=2105
-  _globals['_JOBEVENT_STAGEFINISHED']._serialized_start=2107
-  _globals['_JOBEVENT_STAGEFINISHED']._serialized_end=2216
-  _globals['_JOBEVENT_METRICREPORTED']._serialized_start=2219
-  _globals['_JOBEVENT_METRICREPORTED']._serialized_end=2388
-  _globals['_JOBEVENT_METRICREPORTED_VALUESENTRY']._serialized_start=2331
-  _globals['_JOBEVENT_METRICREPORTED_VALUESENTRY']._serialized_end=2388
-  _globals['_JOBEVENT_ARTIFACTREADY']._serialized_start=2390
-  _globals['_JOBEVENT_ARTIFACTREADY']._serialized_end=2456
-  _globals['_JOBEVENT_CHECKPOINTSAVED']._serialized_start=2458
-  _globals['_JOBEVENT_CHECKPOINTSAVED']._serialized_end=2548
-  _globals['_JOBEVENT_WARNING']._serialized_start=2550
-  _globals['_JOBEVENT_WARNING']._serialized_end=2609
-  _globals['_JOBEVENT_INPUTPROVIDED']._serialized_start=2612
-  _globals['_JOBEVENT_INPUTPROVIDED']._serialized_end=2820
-  _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._serialized_start=2762
-  _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._serialized_end=2820
-  _globals['_JOBEVENT_CONTROLREQUESTED']._serialized_start=2822
-  _globals['_JOBEVENT_CONTROLREQUESTED']._serialized_end=2919
-  _globals['_JOBEVENT_UPDATED']._serialized_start=2921
-  _globals['_JOBEVENT_UPDATED']._serialized_end=2978
-  _globals['_JOBEVENT_FINISHED']._serialized_start=2980
-  _globals['_JOBEVENT_FINISHED']._serialized_end=3066
+  _globals['_JOBEVENT_INPUTPROVIDED'].fields_by_name['answers']._loaded_options = None
+  _globals['_JOBEVENT_INPUTPROVIDED'].fields_by_name['answers']._serialized_options = b'\220\265\030\001'
+  _globals['_JOBEVENT']._serialized_start=152
+  _globals['_JOBEVENT']._serialized_end=3110
+  _globals['_JOBEVENT_SUBMITTED']._serialized_start=1618
+  _globals['_JOBEVENT_SUBMITTED']._serialized_end=1675
+  _globals['_JOBEVENT_STATUSCHANGED']._serialized_start=1678
+  _globals['_JOBEVENT_STATUSCHANGED']._serialized_end=1840
+  _globals['_JOBEVENT_ATTEMPTSTARTED']._serialized_start=1842
+  _globals['_JOBEVENT_ATTEMPTSTARTED']._serialized_end=1923
+  _globals['_JOBEVENT_ATTEMPTFINISHED']._serialized_start=1926
+  _globals['_JOBEVENT_ATTEMPTFINISHED']._serialized_end=2094
+  _globals['_JOBEVENT_STAGESTARTED']._serialized_start=2096
+  _globals['_JOBEVENT_STAGESTARTED']._serialized_end=2132
+  _globals['_JOBEVENT_STAGEFINISHED']._serialized_start=2134
+  _globals['_JOBEVENT_STAGEFINISHED']._serialized_end=2243
+  _globals['_JOBEVENT_METRICREPORTED']._serialized_start=2246
+  _globals['_JOBEVENT_METRICREPORTED']._serialized_end=2415
+  _globals['_JOBEVENT_METRICREPORTED_VALUESENTRY']._serialized_start=2358
+  _globals['_JOBEVENT_METRICREPORTED_VALUESENTRY']._serialized_end=2415
+  _globals['_JOBEVENT_ARTIFACTREADY']._serialized_start=2417
+  _globals['_JOBEVENT_ARTIFACTREADY']._serialized_end=2483
+  _globals['_JOBEVENT_CHECKPOINTSAVED']._serialized_start=2485
+  _globals['_JOBEVENT_CHECKPOINTSAVED']._serialized_end=2575
+  _globals['_JOBEVENT_WARNING']._serialized_start=2577
+  _globals['_JOBEVENT_WARNING']._serialized_end=2636
+  _globals['_JOBEVENT_INPUTPROVIDED']._serialized_start=2639
+  _globals['_JOBEVENT_INPUTPROVIDED']._serialized_end=2853
+  _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._serialized_start=2795
+  _globals['_JOBEVENT_INPUTPROVIDED_ANSWERSENTRY']._serialized_end=2853
+  _globals['_JOBEVENT_CONTROLREQUESTED']._serialized_start=2855
+  _globals['_JOBEVENT_CONTROLREQUESTED']._serialized_end=2952
+  _globals['_JOBEVENT_UPDATED']._serialized_start=2954
+  _globals['_JOBEVENT_UPDATED']._serialized_end=3011
+  _globals['_JOBEVENT_FINISHED']._serialized_start=3013
+  _globals['_JOBEVENT_FINISHED']._serialized_end=3099
 # @@protoc_insertion_point(module_scope)

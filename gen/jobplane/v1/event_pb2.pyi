@@ -36,7 +36,7 @@ class JobEvent(_message.Message):
         CREATOR_FIELD_NUMBER: _builtins.int
         KIND_FIELD_NUMBER: _builtins.int
         creator: _builtins.str
-        """Principal."""
+        """Authenticated principal."""
         kind: _builtins.str
         def __init__(
             self,
@@ -59,7 +59,6 @@ class JobEvent(_message.Message):
         REASON_FIELD_NUMBER: _builtins.int
         WAIT_FIELD_NUMBER: _builtins.int
         to: _job_pb2.JobStatus.ValueType
-        """After."""
         reason: _builtins.str
         """UPPER_SNAKE cause."""
         @_builtins.property
@@ -86,9 +85,9 @@ class JobEvent(_message.Message):
         WORKER_FIELD_NUMBER: _builtins.int
         FROM_CHECKPOINT_FIELD_NUMBER: _builtins.int
         worker: _builtins.str
-        """Worker identity."""
+        """Who runs it, for example "local/4711"."""
         from_checkpoint: _builtins.str
-        """Checkpoint it starts from."""
+        """Checkpoint id it goes on from; empty when it starts afresh."""
         def __init__(
             self,
             *,
@@ -116,7 +115,7 @@ class JobEvent(_message.Message):
 
         @_builtins.property
         def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
-            """When."""
+            """When that one may start; set with will_retry."""
 
         def __init__(
             self,
@@ -263,9 +262,9 @@ class JobEvent(_message.Message):
         REASON_FIELD_NUMBER: _builtins.int
         MESSAGE_FIELD_NUMBER: _builtins.int
         reason: _builtins.str
-        """UPPER_SNAKE."""
+        """UPPER_SNAKE, for example CHECKPOINT_DISCARDED."""
         message: _builtins.str
-        """Sentence."""
+        """One sentence for a person."""
         def __init__(
             self,
             *,
@@ -332,9 +331,7 @@ class JobEvent(_message.Message):
         action: _builtins.str
         """"cancel", "pause" or "resume"."""
         @_builtins.property
-        def request(self) -> _job_pb2.ControlRequest:
-            """Who and why."""
-
+        def request(self) -> _job_pb2.ControlRequest: ...
         def __init__(
             self,
             *,
@@ -378,7 +375,7 @@ class JobEvent(_message.Message):
         FAILURE_FIELD_NUMBER: _builtins.int
         HEADLINE_FIELD_NUMBER: _builtins.int
         headline: _builtins.str
-        """Compact result."""
+        """JobResult.headline, for a list view."""
         @_builtins.property
         def failure(self) -> _job_pb2.Failure:
             """Set unless it succeeded."""
@@ -420,7 +417,7 @@ class JobEvent(_message.Message):
     UPDATED_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
     job: _builtins.str
-    """Job the event is about."""
+    """projects/{project}/jobs/{job_id}"""
     sequence: _builtins.int
     """Position in the job's history; 0 when ephemeral."""
     revision: _builtins.int
@@ -495,7 +492,7 @@ class JobEvent(_message.Message):
 
     @_builtins.property
     def updated(self) -> Global___JobEvent.Updated:
-        """Priority or labels changed."""
+        """Priority, queue or labels changed."""
 
     @_builtins.property
     def finished(self) -> Global___JobEvent.Finished:

@@ -174,7 +174,7 @@ class _FailureCategory:
 class _FailureCategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCategory.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FAILURE_CATEGORY_UNSPECIFIED: _FailureCategory.ValueType  # 0
-    """Unknown."""
+    """Never sent."""
     FAILURE_CATEGORY_USER_CODE: _FailureCategory.ValueType  # 1
     """The job code raised."""
     FAILURE_CATEGORY_INPUT: _FailureCategory.ValueType  # 2
@@ -196,7 +196,7 @@ class FailureCategory(_FailureCategory, metaclass=_FailureCategoryEnumTypeWrappe
     """FailureCategory tells a machine whom to blame and whether to try again."""
 
 FAILURE_CATEGORY_UNSPECIFIED: FailureCategory.ValueType  # 0
-"""Unknown."""
+"""Never sent."""
 FAILURE_CATEGORY_USER_CODE: FailureCategory.ValueType  # 1
 """The job code raised."""
 FAILURE_CATEGORY_INPUT: FailureCategory.ValueType  # 2
@@ -302,11 +302,9 @@ class Job(_message.Message):
     job_id: _builtins.str
     """Time-ordered id (UUIDv7 text) unless the caller chose one."""
     project: _builtins.str
-    """Owning project."""
     kind: _builtins.str
     """Kind name, for example "backtest"; equals the set member of spec.kind."""
     status: Global___JobStatus.ValueType
-    """Canonical status."""
     phase: Global___JobPhase.ValueType
     """Phase derived from status by the server."""
     done: _builtins.bool
@@ -320,9 +318,9 @@ class Job(_message.Message):
     priority: _builtins.int
     """Larger runs sooner; 0..1000, default 500."""
     queue: _builtins.str
-    """Queue name, default "default"."""
+    """[a-z0-9][a-z0-9_-]{0,62}, default "default"."""
     job_set: _builtins.str
-    """Free grouping key; see WatchJobs and CountJobs."""
+    """Free grouping key; filter and count by it."""
     creator: _builtins.str
     """Authenticated principal that submitted the job."""
     schedule: _builtins.str
@@ -371,12 +369,10 @@ class Job(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Indexed, filterable user labels."""
+        """Filterable; at most 64, keys as in SubmitJobRequest, values at most 256 bytes."""
 
     @_builtins.property
-    def usage(self) -> Global___ResourceUsage:
-        """Resource consumption so far."""
-
+    def usage(self) -> Global___ResourceUsage: ...
     @_builtins.property
     def engine_refs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Engine back end identifiers, for example temporal_workflow_id."""
@@ -464,7 +460,6 @@ class Wait(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     reason: Global___WaitReason.ValueType
-    """Machine-readable cause."""
     message: _builtins.str
     """One sentence for a person."""
     position: _builtins.int
@@ -505,7 +500,7 @@ class Progress(_message.Message):
     fraction: _builtins.float
     """0..1; absent when the total is unknown."""
     message: _builtins.str
-    """Human sentence."""
+    """One sentence for a person."""
     stage: _builtins.str
     """Current stage, for example "eda"."""
     completed_units: _builtins.int
@@ -513,7 +508,7 @@ class Progress(_message.Message):
     total_units: _builtins.int
     """Units in total; 0 when unknown."""
     unit: _builtins.str
-    """Name of the unit."""
+    """For example "step"."""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
         """When the worker reported it."""
@@ -589,7 +584,7 @@ class InputRequest(_message.Message):
         default_value: _builtins.str
         """Suggested value."""
         required: _builtins.bool
-        """Whether an answer is needed."""
+        """Without an answer to it the whole ProvideJobInput is refused."""
         @_builtins.property
         def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """Allowed values; empty means free text."""
@@ -617,16 +612,14 @@ class InputRequest(_message.Message):
     input_id: _builtins.str
     """Id to echo in ProvideJobInput."""
     prompt: _builtins.str
-    """Prompt shown to the person."""
     default_action: Global___InputRequest.DefaultAction.ValueType
-    """What happens at the deadline."""
     @_builtins.property
     def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputRequest.Question]:
         """Questions; every required one needs an answer."""
 
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """When default_action is applied."""
+        """When default_action is applied; by default 7 d after the question."""
 
     def __init__(
         self,
@@ -663,15 +656,13 @@ class Failure(_message.Message):
     reason: _builtins.str
     """UPPER_SNAKE, stable, documented, for example WORKER_LOST."""
     category: Global___FailureCategory.ValueType
-    """Machine-readable class."""
     retryable: _builtins.bool
     """Whether the control plane considers a new attempt useful."""
     message: _builtins.str
     """One actionable sentence."""
     stage: _builtins.str
-    """Stage in which it happened."""
+    """Where it happened; empty outside a stage."""
     attempt: _builtins.int
-    """Attempt in which it happened."""
     exit_code: _builtins.int
     """Process exit code, when there is one."""
     detail_artifact: _builtins.str
@@ -746,11 +737,9 @@ class ControlRequest(_message.Message):
     requester: _builtins.str
     """Authenticated principal."""
     reason: _builtins.str
-    """Free text."""
+    """As given, at most 1024 bytes."""
     @_builtins.property
-    def request_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
-
+    def request_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def force_time(self) -> _timestamp_pb2.Timestamp:
         """When the server stops waiting and forces the outcome."""
@@ -783,6 +772,7 @@ class ResourceUsage(_message.Message):
     GPU_HOURS_BUDGET_FIELD_NUMBER: _builtins.int
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     cpu_seconds: _builtins.float
+    """User and system time of the attempts and their children."""
     gpu_hours: _builtins.float
     """Accelerator hours."""
     gpu_hours_budget: _builtins.float

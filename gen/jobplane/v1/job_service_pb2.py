@@ -29,10 +29,11 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from jobplane.v1 import event_pb2 as jobplane_dot_v1_dot_event__pb2
 from jobplane.v1 import job_pb2 as jobplane_dot_v1_dot_job__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 from jobplane.v1 import spec_pb2 as jobplane_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobplane/v1/job_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17jobplane/v1/event.proto\x1a\x15jobplane/v1/job.proto\x1a\x16jobplane/v1/spec.proto\"\xdf\x03\n\x10SubmitJobRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12(\n\x04spec\x18\x02 \x01(\x0b\x32\x14.jobplane.v1.JobSpecR\x04spec\x12\'\n\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12G\n\x10\x64uplicate_policy\x18\x04 \x01(\x0e\x32\x1c.jobplane.v1.DuplicatePolicyR\x0f\x64uplicatePolicy\x12\x15\n\x06job_id\x18\x05 \x01(\tR\x05jobId\x12\x1f\n\x08priority\x18\x06 \x01(\x05H\x00R\x08priority\x88\x01\x01\x12\x14\n\x05queue\x18\x07 \x01(\tR\x05queue\x12\x17\n\x07job_set\x18\x08 \x01(\tR\x06jobSet\x12\x41\n\x06labels\x18\t \x03(\x0b\x32).jobplane.v1.SubmitJobRequest.LabelsEntryR\x06labels\x12#\n\rvalidate_only\x18\n \x01(\x08R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x0b\n\t_priority\"[\n\x11SubmitJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12\"\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08R\x0c\x64\x65\x64uplicated\"\xea\x01\n\x16\x42\x61tchSubmitJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12>\n\x05items\x18\x02 \x03(\x0b\x32(.jobplane.v1.BatchSubmitJobsRequest.ItemR\x05items\x12#\n\rallow_partial\x18\x03 \x01(\x08R\x0c\x61llowPartial\x1aQ\n\x04Item\x12\x10\n\x03ref\x18\x01 \x01(\tR\x03ref\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32\x1d.jobplane.v1.SubmitJobRequestR\x07request\"\xdf\x01\n\x17\x42\x61tchSubmitJobsResponse\x12\x45\n\x07results\x18\x01 \x03(\x0b\x32+.jobplane.v1.BatchSubmitJobsResponse.ResultR\x07results\x1a}\n\x06Result\x12<\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1e.jobplane.v1.SubmitJobResponseH\x00R\x08\x61\x63\x63\x65pted\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rrorB\t\n\x07outcome\"M\n\rGetJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12(\n\x04view\x18\x02 \x01(\x0e\x32\x14.jobplane.v1.JobViewR\x04view\"4\n\x0eGetJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xc4\x01\n\x0fListJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\x12\x19\n\x08order_by\x18\x05 \x01(\tR\x07orderBy\x12(\n\x04view\x18\x06 \x01(\x0e\x32\x14.jobplane.v1.JobViewR\x04view\"`\n\x10ListJobsResponse\x12$\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.jobplane.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"_\n\x10\x43ountJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x16\n\x06\x66ilter\x18\x02 \x01(\tR\x06\x66ilter\x12\x19\n\x08group_by\x18\x03 \x01(\tR\x07groupBy\"\xa8\x01\n\x11\x43ountJobsResponse\x12\x14\n\x05total\x18\x01 \x01(\x03R\x05total\x12\x42\n\x06groups\x18\x02 \x03(\x0b\x32*.jobplane.v1.CountJobsResponse.GroupsEntryR\x06groups\x1a\x39\n\x0bGroupsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"T\n\x10\x43\x61ncelJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n\x05\x66orce\x18\x03 \x01(\x08R\x05\x66orce\"7\n\x11\x43\x61ncelJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\x9d\x01\n\x16\x42\x61tchCancelJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x14\n\x05names\x18\x02 \x03(\tR\x05names\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnly\"\xe2\x01\n\x17\x42\x61tchCancelJobsResponse\x12\x1a\n\x08\x61\x66\x66\x65\x63ted\x18\x01 \x01(\x03R\x08\x61\x66\x66\x65\x63ted\x12\x12\n\x04more\x18\x02 \x01(\x08R\x04more\x12H\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.BatchCancelJobsResponse.ErrorsEntryR\x06\x65rrors\x1aM\n\x0b\x45rrorsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusR\x05value:\x02\x38\x01\"=\n\x0fPauseJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"6\n\x10PauseJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\">\n\x10ResumeJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"7\n\x11ResumeJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xcf\x01\n\x16ProvideJobInputRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n\x08input_id\x18\x02 \x01(\tR\x07inputId\x12J\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.ProvideJobInputRequest.AnswersEntryR\x07\x61nswers\x1a:\n\x0c\x41nswersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"=\n\x17ProvideJobInputResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"s\n\x10UpdateJobRequest\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"7\n\x11UpdateJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"w\n\x0fRetryJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\'\n\x0f\x66rom_checkpoint\x18\x02 \x01(\x08R\x0e\x66romCheckpoint\x12\'\n\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"6\n\x10RetryJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\":\n\x10\x44\x65leteJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\"\x13\n\x11\x44\x65leteJobResponse\"\xf2\x01\n\x0fWatchJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03H\x00R\rafterSequence\x88\x01\x01\x12H\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\x12!\n\x0c\x64urable_only\x18\x04 \x01(\x08R\x0b\x64urableOnly\x12\x1f\n\x0b\x65vent_types\x18\x05 \x03(\tR\neventTypesB\x11\n\x0f_after_sequence\"\xb8\x07\n\x10WatchJobResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\x03R\x06\x63ursor\x12\x44\n\x08snapshot\x18\x02 \x01(\x0b\x32&.jobplane.v1.WatchJobResponse.SnapshotH\x00R\x08snapshot\x12>\n\x06\x65vents\x18\x03 \x01(\x0b\x32$.jobplane.v1.WatchJobResponse.EventsH\x00R\x06\x65vents\x12G\n\theartbeat\x18\x04 \x01(\x0b\x32\'.jobplane.v1.WatchJobResponse.HeartbeatH\x00R\theartbeat\x12\x35\n\x03\x65nd\x18\x05 \x01(\x0b\x32!.jobplane.v1.WatchJobResponse.EndH\x00R\x03\x65nd\x1a\x37\n\x06\x45vents\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.JobEventR\x06\x65vents\x1a[\n\x08Snapshot\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12+\n\x11history_truncated\x18\x02 \x01(\x08R\x10historyTruncated\x1a\xc8\x01\n\tHeartbeat\x12;\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12.\n\x06status\x18\x02 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x06status\x12N\n\x15worker_heartbeat_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x13workerHeartbeatTime\x1a\x9b\x02\n\x03\x45nd\x12@\n\x06reason\x18\x01 \x01(\x0e\x32(.jobplane.v1.WatchJobResponse.End.ReasonR\x06reason\x12\"\n\x03job\x18\x02 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12:\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\"r\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fREASON_FINISHED\x10\x01\x12\x13\n\x0fREASON_DRAINING\x10\x02\x12\x12\n\x0eREASON_MAX_AGE\x10\x03\x12\x12\n\x0eREASON_DELETED\x10\x04\x42\x07\n\x05\x66rame\"\xfe\x01\n\x10WatchJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x16\n\x06\x66ilter\x18\x02 \x01(\tR\x06\x66ilter\x12\x16\n\x06\x63ursor\x18\x03 \x01(\tR\x06\x63ursor\x12H\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\x12,\n\x12until_all_finished\x18\x05 \x01(\x08R\x10untilAllFinished\x12(\n\x04view\x18\x06 \x01(\x0e\x32\x14.jobplane.v1.JobViewR\x04view\"\xff\x04\n\x11WatchJobsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x42\n\x07\x63hanges\x18\x02 \x01(\x0b\x32&.jobplane.v1.WatchJobsResponse.ChangesH\x00R\x07\x63hanges\x12?\n\x06synced\x18\x03 \x01(\x0b\x32%.jobplane.v1.WatchJobsResponse.SyncedH\x00R\x06synced\x12G\n\theartbeat\x18\x04 \x01(\x0b\x32\'.jobplane.v1.WatchJobResponse.HeartbeatH\x00R\theartbeat\x12\x35\n\x03\x65nd\x18\x05 \x01(\x0b\x32!.jobplane.v1.WatchJobResponse.EndH\x00R\x03\x65nd\x12<\n\x05reset\x18\x06 \x01(\x0b\x32$.jobplane.v1.WatchJobsResponse.ResetH\x00R\x05reset\x1aM\n\x07\x43hanges\x12\x42\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.jobplane.v1.WatchJobsResponse.JobChangeR\x07\x63hanges\x1ap\n\tJobChange\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12%\n\x0ematches_filter\x18\x02 \x01(\x08R\rmatchesFilter\x12\x18\n\x07\x64\x65leted\x18\x03 \x01(\x08R\x07\x64\x65leted\x1a$\n\x06Synced\x12\x1a\n\x08matching\x18\x01 \x01(\x03R\x08matching\x1a\x1f\n\x05Reset\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reasonB\x07\n\x05\x66rame\"\x98\x01\n\x0eWaitJobRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03H\x00R\rafterSequence\x88\x01\x01\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeoutB\x11\n\x0f_after_sequence\"Z\n\x0fWaitJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12#\n\rcondition_met\x18\x02 \x01(\x08R\x0c\x63onditionMet\"\xad\x01\n\x14ListJobEventsRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12%\n\x0e\x61\x66ter_sequence\x18\x04 \x01(\x03R\rafterSequence\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\"n\n\x15ListJobEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.JobEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x01\n\x12TailJobLogsRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12\x1d\n\nafter_line\x18\x03 \x01(\x03R\tafterLine\x12\x1d\n\ntail_lines\x18\x04 \x01(\x05R\ttailLines\x12\x16\n\x06\x66ollow\x18\x05 \x01(\x08R\x06\x66ollow\"\xfd\x01\n\x13TailJobLogsResponse\x12>\n\x05lines\x18\x01 \x03(\x0b\x32(.jobplane.v1.TailJobLogsResponse.LogLineR\x05lines\x12\x10\n\x03\x65nd\x18\x02 \x01(\x08R\x03\x65nd\x1a\x93\x01\n\x07LogLine\x12\x12\n\x04line\x18\x01 \x01(\x03R\x04line\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x16\n\x06stream\x18\x04 \x01(\tR\x06stream\x12\x12\n\x04text\x18\x05 \x01(\tR\x04text*J\n\x07JobView\x12\x18\n\x14JOB_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_VIEW_BASIC\x10\x01\x12\x11\n\rJOB_VIEW_FULL\x10\x02*v\n\x0f\x44uplicatePolicy\x12 \n\x1c\x44UPLICATE_POLICY_UNSPECIFIED\x10\x00\x12$\n DUPLICATE_POLICY_RETURN_EXISTING\x10\x01\x12\x1b\n\x17\x44UPLICATE_POLICY_REJECT\x10\x02\x32\xf4\x11\n\nJobService\x12r\n\tSubmitJob\x12\x1d.jobplane.v1.SubmitJobRequest\x1a\x1e.jobplane.v1.SubmitJobResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/v1/projects/{project}/jobs:\x01*\x12\x90\x01\n\x0f\x42\x61tchSubmitJobs\x12#.jobplane.v1.BatchSubmitJobsRequest\x1a$.jobplane.v1.BatchSubmitJobsResponse\"2\x82\xd3\xe4\x93\x02,\"\'/v1/projects/{project}/jobs:batchSubmit:\x01*\x12j\n\x06GetJob\x12\x1a.jobplane.v1.GetJobRequest\x1a\x1b.jobplane.v1.GetJobResponse\"\'\x90\x02\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=projects/*/jobs/*}\x12o\n\x08ListJobs\x12\x1c.jobplane.v1.ListJobsRequest\x1a\x1d.jobplane.v1.ListJobsResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/projects/{project}/jobs\x12x\n\tCountJobs\x12\x1d.jobplane.v1.CountJobsRequest\x1a\x1e.jobplane.v1.CountJobsResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\x12!/v1/projects/{project}/jobs:count\x12}\n\tCancelJob\x12\x1d.jobplane.v1.CancelJobRequest\x1a\x1e.jobplane.v1.CancelJobResponse\"1\x90\x02\x02\x82\xd3\xe4\x93\x02(\"#/v1/{name=projects/*/jobs/*}:cancel:\x01*\x12\x93\x01\n\x0f\x42\x61tchCancelJobs\x12#.jobplane.v1.BatchCancelJobsRequest\x1a$.jobplane.v1.BatchCancelJobsResponse\"5\x90\x02\x02\x82\xd3\xe4\x93\x02,\"\'/v1/projects/{project}/jobs:batchCancel:\x01*\x12y\n\x08PauseJob\x12\x1c.jobplane.v1.PauseJobRequest\x1a\x1d.jobplane.v1.PauseJobResponse\"0\x90\x02\x02\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=projects/*/jobs/*}:pause:\x01*\x12}\n\tResumeJob\x12\x1d.jobplane.v1.ResumeJobRequest\x1a\x1e.jobplane.v1.ResumeJobResponse\"1\x90\x02\x02\x82\xd3\xe4\x93\x02(\"#/v1/{name=projects/*/jobs/*}:resume:\x01*\x12\x95\x01\n\x0fProvideJobInput\x12#.jobplane.v1.ProvideJobInputRequest\x1a$.jobplane.v1.ProvideJobInputResponse\"7\x90\x02\x02\x82\xd3\xe4\x93\x02.\")/v1/{name=projects/*/jobs/*}:provideInput:\x01*\x12y\n\tUpdateJob\x12\x1d.jobplane.v1.UpdateJobRequest\x1a\x1e.jobplane.v1.UpdateJobResponse\"-\x82\xd3\xe4\x93\x02\'2 /v1/{job.name=projects/*/jobs/*}:\x03job\x12v\n\x08RetryJob\x12\x1c.jobplane.v1.RetryJobRequest\x1a\x1d.jobplane.v1.RetryJobResponse\"-\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=projects/*/jobs/*}:retry:\x01*\x12s\n\tDeleteJob\x12\x1d.jobplane.v1.DeleteJobRequest\x1a\x1e.jobplane.v1.DeleteJobResponse\"\'\x90\x02\x02\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=projects/*/jobs/*}\x12x\n\x08WatchJob\x12\x1c.jobplane.v1.WatchJobRequest\x1a\x1d.jobplane.v1.WatchJobResponse\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=projects/*/jobs/*}:watch0\x01\x12z\n\tWatchJobs\x12\x1d.jobplane.v1.WatchJobsRequest\x1a\x1e.jobplane.v1.WatchJobsResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\x12!/v1/projects/{project}/jobs:watch0\x01\x12r\n\x07WaitJob\x12\x1b.jobplane.v1.WaitJobRequest\x1a\x1c.jobplane.v1.WaitJobResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\x12!/v1/{name=projects/*/jobs/*}:wait\x12\x86\x01\n\rListJobEvents\x12!.jobplane.v1.ListJobEventsRequest\x1a\".jobplane.v1.ListJobEventsResponse\".\x90\x02\x01\x82\xd3\xe4\x93\x02%\x12#/v1/{name=projects/*/jobs/*}/events\x12\x85\x01\n\x0bTailJobLogs\x12\x1f.jobplane.v1.TailJobLogsRequest\x1a .jobplane.v1.TailJobLogsResponse\"1\x90\x02\x01\x82\xd3\xe4\x93\x02(\x12&/v1/{name=projects/*/jobs/*}/logs:tail0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobplane/v1/job_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17jobplane/v1/event.proto\x1a\x15jobplane/v1/job.proto\x1a\x19jobplane/v1/options.proto\x1a\x16jobplane/v1/spec.proto\"\xb5\t\n\x10SubmitJobRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\x14.jobplane.v1.JobSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12\x8c\x01\n\x0fidempotency_key\x18\x03 \x01(\tBc\xbaH`\xba\x01Z\n\x0fidempotency_key\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x0eidempotencyKey\x12Q\n\x10\x64uplicate_policy\x18\x04 \x01(\x0e\x32\x1c.jobplane.v1.DuplicatePolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0f\x64uplicatePolicy\x12\x85\x01\n\x06job_id\x18\x05 \x01(\tBn\xbaHk\xba\x01\x65\n\x06job_id\x12)must match [A-Za-z0-9][A-Za-z0-9_-]{0,63}\x1a\x30this.matches(\'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')\xd8\x01\x01R\x05jobId\x12+\n\x08priority\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00H\x00R\x08priority\x88\x01\x01\x12w\n\x05queue\x18\x07 \x01(\tBa\xbaH^\xba\x01X\n\x05queue\x12#must match [a-z0-9][a-z0-9_-]{0,62}\x1a*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')\xd8\x01\x01R\x05queue\x12t\n\x07job_set\x18\x08 \x01(\tB[\xbaHX\xba\x01R\n\x07job_set\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x06jobSet\x12\xf5\x01\n\x06labels\x18\t \x03(\x0b\x32).jobplane.v1.SubmitJobRequest.LabelsEntryB\xb1\x01\xbaH\xad\x01\x9a\x01\xa9\x01\x10@\"c\xba\x01`\n\tlabel_key\x12%must match [a-z0-9][a-z0-9_./-]{0,62}\x1a,this.matches(\'^[a-z0-9][a-z0-9_./-]{0,62}$\')*@r\x03(\x80\x02\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06labels\x12#\n\rvalidate_only\x18\n \x01(\x08R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x0b\n\t_priority\"[\n\x11SubmitJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12\"\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08R\x0c\x64\x65\x64uplicated\"\xdd\x03\n\x16\x42\x61tchSubmitJobsRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12K\n\x05items\x18\x02 \x03(\x0b\x32(.jobplane.v1.BatchSubmitJobsRequest.ItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x05items\x12#\n\rallow_partial\x18\x03 \x01(\x08R\x0c\x61llowPartial\x1a\xca\x01\n\x04Item\x12\x80\x01\n\x03ref\x18\x01 \x01(\tBn\xbaHk\xba\x01\x65\n\x06job_id\x12)must match [A-Za-z0-9][A-Za-z0-9_-]{0,63}\x1a\x30this.matches(\'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')\xd8\x01\x01R\x03ref\x12?\n\x07request\x18\x02 \x01(\x0b\x32\x1d.jobplane.v1.SubmitJobRequestB\x06\xbaH\x03\xd8\x01\x03R\x07request\"\xdf\x01\n\x17\x42\x61tchSubmitJobsResponse\x12\x45\n\x07results\x18\x01 \x03(\x0b\x32+.jobplane.v1.BatchSubmitJobsResponse.ResultR\x07results\x1a}\n\x06Result\x12<\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1e.jobplane.v1.SubmitJobResponseH\x00R\x08\x61\x63\x63\x65pted\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rrorB\t\n\x07outcome\"\xef\x01\n\rGetJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12\x32\n\x04view\x18\x02 \x01(\x0e\x32\x14.jobplane.v1.JobViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"4\n\x0eGetJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xd7\x02\n\x0fListJobsRequest\x12\x97\x01\n\x07project\x18\x01 \x01(\tB}\xbaHz\xba\x01w\n\x07project\x12=must be a project id, [a-z0-9][a-z0-9-]{0,62}, or \"-\" for all\x1a-this.matches(\'^(-|[a-z0-9][a-z0-9-]{0,62})$\')R\x07project\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\x12\x19\n\x08order_by\x18\x05 \x01(\tR\x07orderBy\x12\x32\n\x04view\x18\x06 \x01(\x0e\x32\x14.jobplane.v1.JobViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"`\n\x10ListJobsResponse\x12$\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.jobplane.v1.JobR\x04jobs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x84\x03\n\x10\x43ountJobsRequest\x12\x97\x01\n\x07project\x18\x01 \x01(\tB}\xbaHz\xba\x01w\n\x07project\x12=must be a project id, [a-z0-9][a-z0-9-]{0,62}, or \"-\" for all\x1a-this.matches(\'^(-|[a-z0-9][a-z0-9-]{0,62})$\')R\x07project\x12\x16\n\x06\x66ilter\x18\x02 \x01(\tR\x06\x66ilter\x12\xbd\x01\n\x08group_by\x18\x03 \x01(\tB\xa1\x01\xbaH\x9d\x01\xba\x01\x99\x01\n\x08group_by\x12\x39must be status, kind, queue, job_set, labels.KEY or empty\x1aRthis.matches(\'^(|status|kind|queue|job_set|labels\\\\.[a-z0-9][a-z0-9_./-]{0,62})$\')R\x07groupBy\"\xa8\x01\n\x11\x43ountJobsResponse\x12\x14\n\x05total\x18\x01 \x01(\x03R\x05total\x12\x42\n\x06groups\x18\x02 \x03(\x0b\x32*.jobplane.v1.CountJobsResponse.GroupsEntryR\x06groups\x1a\x39\n\x0bGroupsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"\xb1\x02\n\x10\x43\x61ncelJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12[\n\x06reason\x18\x02 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\x12\x14\n\x05\x66orce\x18\x03 \x01(\x08R\x05\x66orce\"7\n\x11\x43\x61ncelJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xcf\x03\n\x16\x42\x61tchCancelJobsRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12\x1f\n\x05names\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x05names\x12\x16\n\x06\x66ilter\x18\x03 \x01(\tR\x06\x66ilter\x12[\n\x06reason\x18\x04 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnly:t\xbaHq\x1ao\n\x0fnames_or_filter\x12-exactly one of names and filter must be given\x1a-(size(this.names) > 0) != (this.filter != \'\')\"\xe2\x01\n\x17\x42\x61tchCancelJobsResponse\x12\x1a\n\x08\x61\x66\x66\x65\x63ted\x18\x01 \x01(\x03R\x08\x61\x66\x66\x65\x63ted\x12\x12\n\x04more\x18\x02 \x01(\x08R\x04more\x12H\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.BatchCancelJobsResponse.ErrorsEntryR\x06\x65rrors\x1aM\n\x0b\x45rrorsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusR\x05value:\x02\x38\x01\"\x9a\x02\n\x0fPauseJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12[\n\x06reason\x18\x02 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\"6\n\x10PauseJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\x9b\x02\n\x10ResumeJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12[\n\x06reason\x18\x02 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\"7\n\x11ResumeJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xba\x04\n\x16ProvideJobInputRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12\x90\x01\n\x08input_id\x18\x02 \x01(\tBu\xbaHr\xba\x01o\n\x08input_id\x12\x43must be Job.pending_input.input_id, 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')R\x07inputId\x12\xa4\x01\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x30.jobplane.v1.ProvideJobInputRequest.AnswersEntryBX\x90\xb5\x18\x01\xbaHQ\x9a\x01N\x10@\"\x07r\x05 \x01(\x80\x01*Ar\x04(\x80\x80\x01\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x07\x61nswers\x1a:\n\x0c\x41nswersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"=\n\x17ProvideJobInputResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xed\x02\n\x10UpdateJobRequest\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobB\x06\xbaH\x03\xc8\x01\x01R\x03job\x12\xac\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xee\x01\xbaH\xea\x01\xba\x01\xe3\x01\n\x0bupdate_mask\x12\x42must name 1..64 paths among priority, queue, labels and labels.KEY\x1a\x8f\x01size(this.paths) > 0 && size(this.paths) <= 64 && this.paths.all(p, p.matches(\'^(priority|queue|labels|labels\\\\.[a-z0-9][a-z0-9_./-]{0,62})$\'))\xc8\x01\x01R\nupdateMask\"7\n\x11UpdateJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xf5\x02\n\x0fRetryJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12\'\n\x0f\x66rom_checkpoint\x18\x02 \x01(\x08R\x0e\x66romCheckpoint\x12\x8c\x01\n\x0fidempotency_key\x18\x03 \x01(\tBc\xbaH`\xba\x01Z\n\x0fidempotency_key\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x0eidempotencyKey\"6\n\x10RetryJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\"\xbe\x02\n\x10\x44\x65leteJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12~\n\x04\x65tag\x18\x02 \x01(\tBj\xbaHgr\x03(\x80\x01\xba\x01_\n\x08one_line\x12+must be one line without control characters\x1a&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')R\x04\x65tag\"\x13\n\x11\x44\x65leteJobResponse\"\xa0\x06\n\x0fWatchJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12\x33\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01\x12X\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x02\x08<2\x02\x08\x01R\x11heartbeatInterval\x12!\n\x0c\x64urable_only\x18\x04 \x01(\x08R\x0b\x64urableOnly\x12\x9b\x03\n\x0b\x65vent_types\x18\x05 \x03(\tB\xf9\x02\xbaH\xf5\x02\x92\x01\xf1\x02\x10 \"\xec\x02\xba\x01\xe8\x02\n\nevent_type\x12\x45must be the name of a payload of JobEvent, for example status_changed\x1a\x92\x02this in [\'submitted\', \'status_changed\', \'attempt_started\', \'attempt_finished\', \'stage_started\', \'stage_finished\', \'progress\', \'metric_reported\', \'artifact_ready\', \'checkpoint_saved\', \'warning\', \'input_requested\', \'input_provided\', \'control_requested\', \'updated\', \'finished\']R\neventTypesB\x11\n\x0f_after_sequence\"\xb8\x07\n\x10WatchJobResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\x03R\x06\x63ursor\x12\x44\n\x08snapshot\x18\x02 \x01(\x0b\x32&.jobplane.v1.WatchJobResponse.SnapshotH\x00R\x08snapshot\x12>\n\x06\x65vents\x18\x03 \x01(\x0b\x32$.jobplane.v1.WatchJobResponse.EventsH\x00R\x06\x65vents\x12G\n\theartbeat\x18\x04 \x01(\x0b\x32\'.jobplane.v1.WatchJobResponse.HeartbeatH\x00R\theartbeat\x12\x35\n\x03\x65nd\x18\x05 \x01(\x0b\x32!.jobplane.v1.WatchJobResponse.EndH\x00R\x03\x65nd\x1a\x37\n\x06\x45vents\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.JobEventR\x06\x65vents\x1a[\n\x08Snapshot\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12+\n\x11history_truncated\x18\x02 \x01(\x08R\x10historyTruncated\x1a\xc8\x01\n\tHeartbeat\x12;\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12.\n\x06status\x18\x02 \x01(\x0e\x32\x16.jobplane.v1.JobStatusR\x06status\x12N\n\x15worker_heartbeat_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x13workerHeartbeatTime\x1a\x9b\x02\n\x03\x45nd\x12@\n\x06reason\x18\x01 \x01(\x0e\x32(.jobplane.v1.WatchJobResponse.End.ReasonR\x06reason\x12\"\n\x03job\x18\x02 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12:\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\"r\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fREASON_FINISHED\x10\x01\x12\x13\n\x0fREASON_DRAINING\x10\x02\x12\x12\n\x0eREASON_MAX_AGE\x10\x03\x12\x12\n\x0eREASON_DELETED\x10\x04\x42\x07\n\x05\x66rame\"\x84\x03\n\x10WatchJobsRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12\x16\n\x06\x66ilter\x18\x02 \x01(\tR\x06\x66ilter\x12\x16\n\x06\x63ursor\x18\x03 \x01(\tR\x06\x63ursor\x12X\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x02\x08<2\x02\x08\x01R\x11heartbeatInterval\x12,\n\x12until_all_finished\x18\x05 \x01(\x08R\x10untilAllFinished\x12\x32\n\x04view\x18\x06 \x01(\x0e\x32\x14.jobplane.v1.JobViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\xff\x04\n\x11WatchJobsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x42\n\x07\x63hanges\x18\x02 \x01(\x0b\x32&.jobplane.v1.WatchJobsResponse.ChangesH\x00R\x07\x63hanges\x12?\n\x06synced\x18\x03 \x01(\x0b\x32%.jobplane.v1.WatchJobsResponse.SyncedH\x00R\x06synced\x12G\n\theartbeat\x18\x04 \x01(\x0b\x32\'.jobplane.v1.WatchJobResponse.HeartbeatH\x00R\theartbeat\x12\x35\n\x03\x65nd\x18\x05 \x01(\x0b\x32!.jobplane.v1.WatchJobResponse.EndH\x00R\x03\x65nd\x12<\n\x05reset\x18\x06 \x01(\x0b\x32$.jobplane.v1.WatchJobsResponse.ResetH\x00R\x05reset\x1aM\n\x07\x43hanges\x12\x42\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.jobplane.v1.WatchJobsResponse.JobChangeR\x07\x63hanges\x1ap\n\tJobChange\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12%\n\x0ematches_filter\x18\x02 \x01(\x08R\rmatchesFilter\x12\x18\n\x07\x64\x65leted\x18\x03 \x01(\x08R\x07\x64\x65leted\x1a$\n\x06Synced\x12\x1a\n\x08matching\x18\x01 \x01(\x03R\x08matching\x1a\x1f\n\x05Reset\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reasonB\x07\n\x05\x66rame\"\xc7\x02\n\x0eWaitJobRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12\x33\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01\x12\x41\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x07timeoutB\x11\n\x0f_after_sequence\"Z\n\x0fWaitJobResponse\x12\"\n\x03job\x18\x01 \x01(\x0b\x32\x10.jobplane.v1.JobR\x03job\x12#\n\rcondition_met\x18\x02 \x01(\x08R\x0c\x63onditionMet\"\xd7\x02\n\x14ListJobEventsRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12.\n\x0e\x61\x66ter_sequence\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\rafterSequence\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\"n\n\x15ListJobEventsResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.JobEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd7\x03\n\x12TailJobLogsRequest\x12\xa9\x01\n\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n\x08job_name\x12(must be projects/{project}/jobs/{job_id}\x1aVthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')R\x04name\x12!\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x07\x61ttempt\x12&\n\nafter_line\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\tafterLine\x12*\n\ntail_lines\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\ttailLines\x12\x16\n\x06\x66ollow\x18\x05 \x01(\x08R\x06\x66ollow:\x85\x01\xbaH\x81\x01\x1a\x7f\n\x18\x61\x66ter_line_or_tail_lines\x12\x35\x61t most one of after_line and tail_lines may be given\x1a,this.after_line == 0 || this.tail_lines == 0\"\xfd\x01\n\x13TailJobLogsResponse\x12>\n\x05lines\x18\x01 \x03(\x0b\x32(.jobplane.v1.TailJobLogsResponse.LogLineR\x05lines\x12\x10\n\x03\x65nd\x18\x02 \x01(\x08R\x03\x65nd\x1a\x93\x01\n\x07LogLine\x12\x12\n\x04line\x18\x01 \x01(\x03R\x04line\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x16\n\x06stream\x18\x04 \x01(\tR\x06stream\x12\x12\n\x04text\x18\x05 \x01(\tR\x04text*J\n\x07JobView\x12\x18\n\x14JOB_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_VIEW_BASIC\x10\x01\x12\x11\n\rJOB_VIEW_FULL\x10\x02*v\n\x0f\x44uplicatePolicy\x12 \n\x1c\x44UPLICATE_POLICY_UNSPECIFIED\x10\x00\x12$\n DUPLICATE_POLICY_RETURN_EXISTING\x10\x01\x12\x1b\n\x17\x44UPLICATE_POLICY_REJECT\x10\x02\x32\x8b\x13\n\nJobService\x12z\n\tSubmitJob\x12\x1d.jobplane.v1.SubmitJobRequest\x1a\x1e.jobplane.v1.SubmitJobResponse\".\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/projects/{project}/jobs:\x01*\x12\x98\x01\n\x0f\x42\x61tchSubmitJobs\x12#.jobplane.v1.BatchSubmitJobsRequest\x1a$.jobplane.v1.BatchSubmitJobsResponse\":\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02,\"\'/v1/projects/{project}/jobs:batchSubmit:\x01*\x12r\n\x06GetJob\x12\x1a.jobplane.v1.GetJobRequest\x1a\x1b.jobplane.v1.GetJobResponse\"/\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=projects/*/jobs/*}\x12w\n\x08ListJobs\x12\x1c.jobplane.v1.ListJobsRequest\x1a\x1d.jobplane.v1.ListJobsResponse\".\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/projects/{project}/jobs\x12\x80\x01\n\tCountJobs\x12\x1d.jobplane.v1.CountJobsRequest\x1a\x1e.jobplane.v1.CountJobsResponse\"4\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02#\x12!/v1/projects/{project}/jobs:count\x12\x85\x01\n\tCancelJob\x12\x1d.jobplane.v1.CancelJobRequest\x1a\x1e.jobplane.v1.CancelJobResponse\"9\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\"#/v1/{name=projects/*/jobs/*}:cancel:\x01*\x12\x9b\x01\n\x0f\x42\x61tchCancelJobs\x12#.jobplane.v1.BatchCancelJobsRequest\x1a$.jobplane.v1.BatchCancelJobsResponse\"=\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02,\"\'/v1/projects/{project}/jobs:batchCancel:\x01*\x12\x81\x01\n\x08PauseJob\x12\x1c.jobplane.v1.PauseJobRequest\x1a\x1d.jobplane.v1.PauseJobResponse\"8\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=projects/*/jobs/*}:pause:\x01*\x12\x85\x01\n\tResumeJob\x12\x1d.jobplane.v1.ResumeJobRequest\x1a\x1e.jobplane.v1.ResumeJobResponse\"9\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\"#/v1/{name=projects/*/jobs/*}:resume:\x01*\x12\x9d\x01\n\x0fProvideJobInput\x12#.jobplane.v1.ProvideJobInputRequest\x1a$.jobplane.v1.ProvideJobInputResponse\"?\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02.\")/v1/{name=projects/*/jobs/*}:provideInput:\x01*\x12\x81\x01\n\tUpdateJob\x12\x1d.jobplane.v1.UpdateJobRequest\x1a\x1e.jobplane.v1.UpdateJobResponse\"5\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\'2 /v1/{job.name=projects/*/jobs/*}:\x03job\x12~\n\x08RetryJob\x12\x1c.jobplane.v1.RetryJobRequest\x1a\x1d.jobplane.v1.RetryJobResponse\"5\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=projects/*/jobs/*}:retry:\x01*\x12{\n\tDeleteJob\x12\x1d.jobplane.v1.DeleteJobRequest\x1a\x1e.jobplane.v1.DeleteJobResponse\"/\x90\x02\x02\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=projects/*/jobs/*}\x12\x80\x01\n\x08WatchJob\x12\x1c.jobplane.v1.WatchJobRequest\x1a\x1d.jobplane.v1.WatchJobResponse\"5\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=projects/*/jobs/*}:watch0\x01\x12\x82\x01\n\tWatchJobs\x12\x1d.jobplane.v1.WatchJobsRequest\x1a\x1e.jobplane.v1.WatchJobsResponse\"4\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02#\x12!/v1/projects/{project}/jobs:watch0\x01\x12z\n\x07WaitJob\x12\x1b.jobplane.v1.WaitJobRequest\x1a\x1c.jobplane.v1.WaitJobResponse\"4\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02#\x12!/v1/{name=projects/*/jobs/*}:wait\x12\x8e\x01\n\rListJobEvents\x12!.jobplane.v1.ListJobEventsRequest\x1a\".jobplane.v1.ListJobEventsResponse\"6\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02%\x12#/v1/{name=projects/*/jobs/*}/events\x12\x8d\x01\n\x0bTailJobLogs\x12\x1f.jobplane.v1.TailJobLogsRequest\x1a .jobplane.v1.TailJobLogsResponse\"9\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02(\x12&/v1/{name=projects/*/jobs/*}/logs:tail0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,156 +42,270 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMITJOBREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_SUBMITJOBREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['spec']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H`\272\001Z\n\017idempotency_key\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['duplicate_policy']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['duplicate_policy']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272Hk\272\001e\n\006job_id\022)must match [A-Za-z0-9][A-Za-z0-9_-]{0,63}\0320this.matches(\'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')\330\001\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['priority']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['priority']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['queue']._serialized_options = b'\272H^\272\001X\n\005queue\022#must match [a-z0-9][a-z0-9_-]{0,62}\032*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')\330\001\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['job_set']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['job_set']._serialized_options = b'\272HX\272\001R\n\007job_set\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_SUBMITJOBREQUEST'].fields_by_name['labels']._serialized_options = b'\272H\255\001\232\001\251\001\020@\"c\272\001`\n\tlabel_key\022%must match [a-z0-9][a-z0-9_./-]{0,62}\032,this.matches(\'^[a-z0-9][a-z0-9_./-]{0,62}$\')*@r\003(\200\002\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM'].fields_by_name['ref']._loaded_options = None
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM'].fields_by_name['ref']._serialized_options = b'\272Hk\272\001e\n\006job_id\022)must match [A-Za-z0-9][A-Za-z0-9_-]{0,63}\0320this.matches(\'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')\330\001\001'
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM'].fields_by_name['request']._loaded_options = None
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM'].fields_by_name['request']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_BATCHSUBMITJOBSREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
+  _globals['_GETJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_GETJOBREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_GETJOBREQUEST'].fields_by_name['view']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hz\272\001w\n\007project\022=must be a project id, [a-z0-9][a-z0-9-]{0,62}, or \"-\" for all\032-this.matches(\'^(-|[a-z0-9][a-z0-9-]{0,62})$\')'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['view']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_COUNTJOBSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_COUNTJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hz\272\001w\n\007project\022=must be a project id, [a-z0-9][a-z0-9-]{0,62}, or \"-\" for all\032-this.matches(\'^(-|[a-z0-9][a-z0-9-]{0,62})$\')'
+  _globals['_COUNTJOBSREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_COUNTJOBSREQUEST'].fields_by_name['group_by']._serialized_options = b'\272H\235\001\272\001\231\001\n\010group_by\0229must be status, kind, queue, job_set, labels.KEY or empty\032Rthis.matches(\'^(|status|kind|queue|job_set|labels\\\\.[a-z0-9][a-z0-9_./-]{0,62})$\')'
   _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._loaded_options = None
   _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._serialized_options = b'8\001'
+  _globals['_CANCELJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CANCELJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CANCELJOBREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['names']._loaded_options = None
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['names']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_BATCHCANCELJOBSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_BATCHCANCELJOBSREQUEST']._loaded_options = None
+  _globals['_BATCHCANCELJOBSREQUEST']._serialized_options = b'\272Hq\032o\n\017names_or_filter\022-exactly one of names and filter must be given\032-(size(this.names) > 0) != (this.filter != \'\')'
   _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._loaded_options = None
   _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._serialized_options = b'8\001'
+  _globals['_PAUSEJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PAUSEJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_PAUSEJOBREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_PAUSEJOBREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_RESUMEJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESUMEJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_RESUMEJOBREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RESUMEJOBREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
   _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._loaded_options = None
   _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._serialized_options = b'8\001'
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['input_id']._loaded_options = None
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['input_id']._serialized_options = b'\272Hr\272\001o\n\010input_id\022Cmust be Job.pending_input.input_id, 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')'
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['answers']._loaded_options = None
+  _globals['_PROVIDEJOBINPUTREQUEST'].fields_by_name['answers']._serialized_options = b'\220\265\030\001\272HQ\232\001N\020@\"\007r\005 \001(\200\001*Ar\004(\200\200\001\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_UPDATEJOBREQUEST'].fields_by_name['job']._loaded_options = None
+  _globals['_UPDATEJOBREQUEST'].fields_by_name['job']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEJOBREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEJOBREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\352\001\272\001\343\001\n\013update_mask\022Bmust name 1..64 paths among priority, queue, labels and labels.KEY\032\217\001size(this.paths) > 0 && size(this.paths) <= 64 && this.paths.all(p, p.matches(\'^(priority|queue|labels|labels\\\\.[a-z0-9][a-z0-9_./-]{0,62})$\'))\310\001\001'
+  _globals['_RETRYJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RETRYJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_RETRYJOBREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_RETRYJOBREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H`\272\001Z\n\017idempotency_key\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
+  _globals['_DELETEJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_DELETEJOBREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEJOBREQUEST'].fields_by_name['etag']._serialized_options = b'\272Hgr\003(\200\001\272\001_\n\010one_line\022+must be one line without control characters\032&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')'
+  _globals['_WATCHJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WATCHJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_WATCHJOBREQUEST'].fields_by_name['after_sequence']._loaded_options = None
+  _globals['_WATCHJOBREQUEST'].fields_by_name['after_sequence']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_WATCHJOBREQUEST'].fields_by_name['heartbeat_interval']._loaded_options = None
+  _globals['_WATCHJOBREQUEST'].fields_by_name['heartbeat_interval']._serialized_options = b'\272H\013\252\001\010\"\002\010<2\002\010\001'
+  _globals['_WATCHJOBREQUEST'].fields_by_name['event_types']._loaded_options = None
+  _globals['_WATCHJOBREQUEST'].fields_by_name['event_types']._serialized_options = b'\272H\365\002\222\001\361\002\020 \"\354\002\272\001\350\002\n\nevent_type\022Emust be the name of a payload of JobEvent, for example status_changed\032\222\002this in [\'submitted\', \'status_changed\', \'attempt_started\', \'attempt_finished\', \'stage_started\', \'stage_finished\', \'progress\', \'metric_reported\', \'artifact_ready\', \'checkpoint_saved\', \'warning\', \'input_requested\', \'input_provided\', \'control_requested\', \'updated\', \'finished\']'
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['heartbeat_interval']._loaded_options = None
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['heartbeat_interval']._serialized_options = b'\272H\013\252\001\010\"\002\010<2\002\010\001'
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_WATCHJOBSREQUEST'].fields_by_name['view']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_WAITJOBREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WAITJOBREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_WAITJOBREQUEST'].fields_by_name['after_sequence']._loaded_options = None
+  _globals['_WAITJOBREQUEST'].fields_by_name['after_sequence']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_WAITJOBREQUEST'].fields_by_name['timeout']._loaded_options = None
+  _globals['_WAITJOBREQUEST'].fields_by_name['timeout']._serialized_options = b'\272H\t\252\001\006\"\002\010<2\000'
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['after_sequence']._loaded_options = None
+  _globals['_LISTJOBEVENTSREQUEST'].fields_by_name['after_sequence']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\220\001\272\001\214\001\n\010job_name\022(must be projects/{project}/jobs/{job_id}\032Vthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/jobs/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$\')'
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['attempt']._loaded_options = None
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['attempt']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['after_line']._loaded_options = None
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['after_line']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['tail_lines']._loaded_options = None
+  _globals['_TAILJOBLOGSREQUEST'].fields_by_name['tail_lines']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_TAILJOBLOGSREQUEST']._loaded_options = None
+  _globals['_TAILJOBLOGSREQUEST']._serialized_options = b'\272H\201\001\032\177\n\030after_line_or_tail_lines\0225at most one of after_line and tail_lines may be given\032,this.after_line == 0 || this.tail_lines == 0'
   _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._serialized_options = b'\202\323\344\223\002 \"\033/v1/projects/{project}/jobs:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['SubmitJob']._serialized_options = b'\212\265\030\004\010\003\020\001\202\323\344\223\002 \"\033/v1/projects/{project}/jobs:\001*'
   _globals['_JOBSERVICE'].methods_by_name['BatchSubmitJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['BatchSubmitJobs']._serialized_options = b'\202\323\344\223\002,\"\'/v1/projects/{project}/jobs:batchSubmit:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['BatchSubmitJobs']._serialized_options = b'\212\265\030\004\010\003\020\001\202\323\344\223\002,\"\'/v1/projects/{project}/jobs:batchSubmit:\001*'
   _globals['_JOBSERVICE'].methods_by_name['GetJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\202\323\344\223\002\036\022\034/v1/{name=projects/*/jobs/*}'
+  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002\036\022\034/v1/{name=projects/*/jobs/*}'
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\202\323\344\223\002\035\022\033/v1/projects/{project}/jobs'
+  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002\035\022\033/v1/projects/{project}/jobs'
   _globals['_JOBSERVICE'].methods_by_name['CountJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CountJobs']._serialized_options = b'\220\002\001\202\323\344\223\002#\022!/v1/projects/{project}/jobs:count'
+  _globals['_JOBSERVICE'].methods_by_name['CountJobs']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002#\022!/v1/projects/{project}/jobs:count'
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\202\323\344\223\002(\"#/v1/{name=projects/*/jobs/*}:cancel:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002(\"#/v1/{name=projects/*/jobs/*}:cancel:\001*'
   _globals['_JOBSERVICE'].methods_by_name['BatchCancelJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['BatchCancelJobs']._serialized_options = b'\220\002\002\202\323\344\223\002,\"\'/v1/projects/{project}/jobs:batchCancel:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['BatchCancelJobs']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002,\"\'/v1/projects/{project}/jobs:batchCancel:\001*'
   _globals['_JOBSERVICE'].methods_by_name['PauseJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['PauseJob']._serialized_options = b'\220\002\002\202\323\344\223\002\'\"\"/v1/{name=projects/*/jobs/*}:pause:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['PauseJob']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002\'\"\"/v1/{name=projects/*/jobs/*}:pause:\001*'
   _globals['_JOBSERVICE'].methods_by_name['ResumeJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ResumeJob']._serialized_options = b'\220\002\002\202\323\344\223\002(\"#/v1/{name=projects/*/jobs/*}:resume:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['ResumeJob']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002(\"#/v1/{name=projects/*/jobs/*}:resume:\001*'
   _globals['_JOBSERVICE'].methods_by_name['ProvideJobInput']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ProvideJobInput']._serialized_options = b'\220\002\002\202\323\344\223\002.\")/v1/{name=projects/*/jobs/*}:provideInput:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['ProvideJobInput']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002.\")/v1/{name=projects/*/jobs/*}:provideInput:\001*'
   _globals['_JOBSERVICE'].methods_by_name['UpdateJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['UpdateJob']._serialized_options = b'\202\323\344\223\002\'2 /v1/{job.name=projects/*/jobs/*}:\003job'
+  _globals['_JOBSERVICE'].methods_by_name['UpdateJob']._serialized_options = b'\212\265\030\004\010\003\020\001\202\323\344\223\002\'2 /v1/{job.name=projects/*/jobs/*}:\003job'
   _globals['_JOBSERVICE'].methods_by_name['RetryJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['RetryJob']._serialized_options = b'\202\323\344\223\002\'\"\"/v1/{name=projects/*/jobs/*}:retry:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['RetryJob']._serialized_options = b'\212\265\030\004\010\003\020\001\202\323\344\223\002\'\"\"/v1/{name=projects/*/jobs/*}:retry:\001*'
   _globals['_JOBSERVICE'].methods_by_name['DeleteJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['DeleteJob']._serialized_options = b'\220\002\002\202\323\344\223\002\036*\034/v1/{name=projects/*/jobs/*}'
+  _globals['_JOBSERVICE'].methods_by_name['DeleteJob']._serialized_options = b'\220\002\002\212\265\030\004\010\003\020\001\202\323\344\223\002\036*\034/v1/{name=projects/*/jobs/*}'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\202\323\344\223\002$\022\"/v1/{name=projects/*/jobs/*}:watch'
+  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002$\022\"/v1/{name=projects/*/jobs/*}:watch'
   _globals['_JOBSERVICE'].methods_by_name['WatchJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WatchJobs']._serialized_options = b'\220\002\001\202\323\344\223\002#\022!/v1/projects/{project}/jobs:watch'
+  _globals['_JOBSERVICE'].methods_by_name['WatchJobs']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002#\022!/v1/projects/{project}/jobs:watch'
   _globals['_JOBSERVICE'].methods_by_name['WaitJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WaitJob']._serialized_options = b'\220\002\001\202\323\344\223\002#\022!/v1/{name=projects/*/jobs/*}:wait'
+  _globals['_JOBSERVICE'].methods_by_name['WaitJob']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002#\022!/v1/{name=projects/*/jobs/*}:wait'
   _globals['_JOBSERVICE'].methods_by_name['ListJobEvents']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ListJobEvents']._serialized_options = b'\220\002\001\202\323\344\223\002%\022#/v1/{name=projects/*/jobs/*}/events'
+  _globals['_JOBSERVICE'].methods_by_name['ListJobEvents']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002%\022#/v1/{name=projects/*/jobs/*}/events'
   _globals['_JOBSERVICE'].methods_by_name['TailJobLogs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['TailJobLogs']._serialized_options = b'\220\002\001\202\323\344\223\002(\022&/v1/{name=projects/*/jobs/*}/logs:tail'
-  _globals['_JOBVIEW']._serialized_start=6530
-  _globals['_JOBVIEW']._serialized_end=6604
-  _globals['_DUPLICATEPOLICY']._serialized_start=6606
-  _globals['_DUPLICATEPOLICY']._serialized_end=6724
-  _globals['_SUBMITJOBREQUEST']._serialized_start=273
-  _globals['_SUBMITJOBREQUEST']._serialized_end=752
-  _globals['_SUBMITJOBREQUEST_LABELSENTRY']._serialized_start=682
-  _globals['_SUBMITJOBREQUEST_LABELSENTRY']._serialized_end=739
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=754
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=845
-  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_start=848
-  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_end=1082
-  _globals['_BATCHSUBMITJOBSREQUEST_ITEM']._serialized_start=1001
-  _globals['_BATCHSUBMITJOBSREQUEST_ITEM']._serialized_end=1082
-  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_start=1085
-  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_end=1308
-  _globals['_BATCHSUBMITJOBSRESPONSE_RESULT']._serialized_start=1183
-  _globals['_BATCHSUBMITJOBSRESPONSE_RESULT']._serialized_end=1308
-  _globals['_GETJOBREQUEST']._serialized_start=1310
-  _globals['_GETJOBREQUEST']._serialized_end=1387
-  _globals['_GETJOBRESPONSE']._serialized_start=1389
-  _globals['_GETJOBRESPONSE']._serialized_end=1441
-  _globals['_LISTJOBSREQUEST']._serialized_start=1444
-  _globals['_LISTJOBSREQUEST']._serialized_end=1640
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1642
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1738
-  _globals['_COUNTJOBSREQUEST']._serialized_start=1740
-  _globals['_COUNTJOBSREQUEST']._serialized_end=1835
-  _globals['_COUNTJOBSRESPONSE']._serialized_start=1838
-  _globals['_COUNTJOBSRESPONSE']._serialized_end=2006
-  _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._serialized_start=1949
-  _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._serialized_end=2006
-  _globals['_CANCELJOBREQUEST']._serialized_start=2008
-  _globals['_CANCELJOBREQUEST']._serialized_end=2092
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2094
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2149
-  _globals['_BATCHCANCELJOBSREQUEST']._serialized_start=2152
-  _globals['_BATCHCANCELJOBSREQUEST']._serialized_end=2309
-  _globals['_BATCHCANCELJOBSRESPONSE']._serialized_start=2312
-  _globals['_BATCHCANCELJOBSRESPONSE']._serialized_end=2538
-  _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._serialized_start=2461
-  _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._serialized_end=2538
-  _globals['_PAUSEJOBREQUEST']._serialized_start=2540
-  _globals['_PAUSEJOBREQUEST']._serialized_end=2601
-  _globals['_PAUSEJOBRESPONSE']._serialized_start=2603
-  _globals['_PAUSEJOBRESPONSE']._serialized_end=2657
-  _globals['_RESUMEJOBREQUEST']._serialized_start=2659
-  _globals['_RESUMEJOBREQUEST']._serialized_end=2721
-  _globals['_RESUMEJOBRESPONSE']._serialized_start=2723
-  _globals['_RESUMEJOBRESPONSE']._serialized_end=2778
-  _globals['_PROVIDEJOBINPUTREQUEST']._serialized_start=2781
-  _globals['_PROVIDEJOBINPUTREQUEST']._serialized_end=2988
-  _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._serialized_start=2930
-  _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._serialized_end=2988
-  _globals['_PROVIDEJOBINPUTRESPONSE']._serialized_start=2990
-  _globals['_PROVIDEJOBINPUTRESPONSE']._serialized_end=3051
-  _globals['_UPDATEJOBREQUEST']._serialized_start=3053
-  _globals['_UPDATEJOBREQUEST']._serialized_end=3168
-  _globals['_UPDATEJOBRESPONSE']._serialized_start=3170
-  _globals['_UPDATEJOBRESPONSE']._serialized_end=3225
-  _globals['_RETRYJOBREQUEST']._serialized_start=3227
-  _globals['_RETRYJOBREQUEST']._serialized_end=3346
-  _globals['_RETRYJOBRESPONSE']._serialized_start=3348
-  _globals['_RETRYJOBRESPONSE']._serialized_end=3402
-  _globals['_DELETEJOBREQUEST']._serialized_start=3404
-  _globals['_DELETEJOBREQUEST']._serialized_end=3462
-  _globals['_DELETEJOBRESPONSE']._serialized_start=3464
-  _globals['_DELETEJOBRESPONSE']._serialized_end=3483
-  _globals['_WATCHJOBREQUEST']._serialized_start=3486
-  _globals['_WATCHJOBREQUEST']._serialized_end=3728
-  _globals['_WATCHJOBRESPONSE']._serialized_start=3731
-  _globals['_WATCHJOBRESPONSE']._serialized_end=4683
-  _globals['_WATCHJOBRESPONSE_EVENTS']._serialized_start=4037
-  _globals['_WATCHJOBRESPONSE_EVENTS']._serialized_end=4092
-  _globals['_WATCHJOBRESPONSE_SNAPSHOT']._serialized_start=4094
-  _globals['_WATCHJOBRESPONSE_SNAPSHOT']._serialized_end=4185
-  _globals['_WATCHJOBRESPONSE_HEARTBEAT']._serialized_start=4188
-  _globals['_WATCHJOBRESPONSE_HEARTBEAT']._serialized_end=4388
-  _globals['_WATCHJOBRESPONSE_END']._serialized_start=4391
-  _globals['_WATCHJOBRESPONSE_END']._serialized_end=4674
-  _globals['_WATCHJOBRESPONSE_END_REASON']._serialized_start=4560
-  _globals['_WATCHJOBRESPONSE_END_REASON']._serialized_end=4674
-  _globals['_WATCHJOBSREQUEST']._serialized_start=4686
-  _globals['_WATCHJOBSREQUEST']._serialized_end=4940
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=4943
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=5582
-  _globals['_WATCHJOBSRESPONSE_CHANGES']._serialized_start=5311
-  _globals['_WATCHJOBSRESPONSE_CHANGES']._serialized_end=5388
-  _globals['_WATCHJOBSRESPONSE_JOBCHANGE']._serialized_start=5390
-  _globals['_WATCHJOBSRESPONSE_JOBCHANGE']._serialized_end=5502
-  _globals['_WATCHJOBSRESPONSE_SYNCED']._serialized_start=5504
-  _globals['_WATCHJOBSRESPONSE_SYNCED']._serialized_end=5540
-  _globals['_WATCHJOBSRESPONSE_RESET']._serialized_start=5542
-  _globals['_WATCHJOBSRESPONSE_RESET']._serialized_end=5573
-  _globals['_WAITJOBREQUEST']._serialized_start=5585
-  _globals['_WAITJOBREQUEST']._serialized_end=5737
-  _globals['_WAITJOBRESPONSE']._serialized_start=5739
-  _globals['_WAITJOBRESPONSE']._serialized_end=5829
-  _globals['_LISTJOBEVENTSREQUEST']._serialized_start=5832
-  _globals['_LISTJOBEVENTSREQUEST']._serialized_end=6005
-  _globals['_LISTJOBEVENTSRESPONSE']._serialized_start=6007
-  _globals['_LISTJOBEVENTSRESPONSE']._serialized_end=6117
-  _globals['_TAILJOBLOGSREQUEST']._serialized_start=6120
-  _globals['_TAILJOBLOGSREQUEST']._serialized_end=6272
-  _globals['_TAILJOBLOGSRESPONSE']._serialized_start=6275
-  _globals['_TAILJOBLOGSRESPONSE']._serialized_end=6528
-  _globals['_TAILJOBLOGSRESPONSE_LOGLINE']._serialized_start=6381
-  _globals['_TAILJOBLOGSRESPONSE_LOGLINE']._serialized_end=6528
-  _globals['_JOBSERVICE']._serialized_start=6727
-  _globals['_JOBSERVICE']._serialized_end=9019
+  _globals['_JOBSERVICE'].methods_by_name['TailJobLogs']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002(\022&/v1/{name=projects/*/jobs/*}/logs:tail'
+  _globals['_JOBVIEW']._serialized_start=11588
+  _globals['_JOBVIEW']._serialized_end=11662
+  _globals['_DUPLICATEPOLICY']._serialized_start=11664
+  _globals['_DUPLICATEPOLICY']._serialized_end=11782
+  _globals['_SUBMITJOBREQUEST']._serialized_start=300
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1505
+  _globals['_SUBMITJOBREQUEST_LABELSENTRY']._serialized_start=1435
+  _globals['_SUBMITJOBREQUEST_LABELSENTRY']._serialized_end=1492
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1507
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1598
+  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_start=1601
+  _globals['_BATCHSUBMITJOBSREQUEST']._serialized_end=2078
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM']._serialized_start=1876
+  _globals['_BATCHSUBMITJOBSREQUEST_ITEM']._serialized_end=2078
+  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_start=2081
+  _globals['_BATCHSUBMITJOBSRESPONSE']._serialized_end=2304
+  _globals['_BATCHSUBMITJOBSRESPONSE_RESULT']._serialized_start=2179
+  _globals['_BATCHSUBMITJOBSRESPONSE_RESULT']._serialized_end=2304
+  _globals['_GETJOBREQUEST']._serialized_start=2307
+  _globals['_GETJOBREQUEST']._serialized_end=2546
+  _globals['_GETJOBRESPONSE']._serialized_start=2548
+  _globals['_GETJOBRESPONSE']._serialized_end=2600
+  _globals['_LISTJOBSREQUEST']._serialized_start=2603
+  _globals['_LISTJOBSREQUEST']._serialized_end=2946
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2948
+  _globals['_LISTJOBSRESPONSE']._serialized_end=3044
+  _globals['_COUNTJOBSREQUEST']._serialized_start=3047
+  _globals['_COUNTJOBSREQUEST']._serialized_end=3435
+  _globals['_COUNTJOBSRESPONSE']._serialized_start=3438
+  _globals['_COUNTJOBSRESPONSE']._serialized_end=3606
+  _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._serialized_start=3549
+  _globals['_COUNTJOBSRESPONSE_GROUPSENTRY']._serialized_end=3606
+  _globals['_CANCELJOBREQUEST']._serialized_start=3609
+  _globals['_CANCELJOBREQUEST']._serialized_end=3914
+  _globals['_CANCELJOBRESPONSE']._serialized_start=3916
+  _globals['_CANCELJOBRESPONSE']._serialized_end=3971
+  _globals['_BATCHCANCELJOBSREQUEST']._serialized_start=3974
+  _globals['_BATCHCANCELJOBSREQUEST']._serialized_end=4437
+  _globals['_BATCHCANCELJOBSRESPONSE']._serialized_start=4440
+  _globals['_BATCHCANCELJOBSRESPONSE']._serialized_end=4666
+  _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._serialized_start=4589
+  _globals['_BATCHCANCELJOBSRESPONSE_ERRORSENTRY']._serialized_end=4666
+  _globals['_PAUSEJOBREQUEST']._serialized_start=4669
+  _globals['_PAUSEJOBREQUEST']._serialized_end=4951
+  _globals['_PAUSEJOBRESPONSE']._serialized_start=4953
+  _globals['_PAUSEJOBRESPONSE']._serialized_end=5007
+  _globals['_RESUMEJOBREQUEST']._serialized_start=5010
+  _globals['_RESUMEJOBREQUEST']._serialized_end=5293
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=5295
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=5350
+  _globals['_PROVIDEJOBINPUTREQUEST']._serialized_start=5353
+  _globals['_PROVIDEJOBINPUTREQUEST']._serialized_end=5923
+  _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._serialized_start=5865
+  _globals['_PROVIDEJOBINPUTREQUEST_ANSWERSENTRY']._serialized_end=5923
+  _globals['_PROVIDEJOBINPUTRESPONSE']._serialized_start=5925
+  _globals['_PROVIDEJOBINPUTRESPONSE']._serialized_end=5986
+  _globals['_UPDATEJOBREQUEST']._serialized_start=5989
+  _globals['_UPDATEJOBREQUEST']._serialized_end=6354
+  _globals['_UPDATEJOBRESPONSE']._serialized_start=6356
+  _globals['_UPDATEJOBRESPONSE']._serialized_end=6411
+  _globals['_RETRYJOBREQUEST']._serialized_start=6414
+  _globals['_RETRYJOBREQUEST']._serialized_end=6787
+  _globals['_RETRYJOBRESPONSE']._serialized_start=6789
+  _globals['_RETRYJOBRESPONSE']._serialized_end=6843
+  _globals['_DELETEJOBREQUEST']._serialized_start=6846
+  _globals['_DELETEJOBREQUEST']._serialized_end=7164
+  _globals['_DELETEJOBRESPONSE']._serialized_start=7166
+  _globals['_DELETEJOBRESPONSE']._serialized_end=7185
+  _globals['_WATCHJOBREQUEST']._serialized_start=7188
+  _globals['_WATCHJOBREQUEST']._serialized_end=7988
+  _globals['_WATCHJOBRESPONSE']._serialized_start=7991
+  _globals['_WATCHJOBRESPONSE']._serialized_end=8943
+  _globals['_WATCHJOBRESPONSE_EVENTS']._serialized_start=8297
+  _globals['_WATCHJOBRESPONSE_EVENTS']._serialized_end=8352
+  _globals['_WATCHJOBRESPONSE_SNAPSHOT']._serialized_start=8354
+  _globals['_WATCHJOBRESPONSE_SNAPSHOT']._serialized_end=8445
+  _globals['_WATCHJOBRESPONSE_HEARTBEAT']._serialized_start=8448
+  _globals['_WATCHJOBRESPONSE_HEARTBEAT']._serialized_end=8648
+  _globals['_WATCHJOBRESPONSE_END']._serialized_start=8651
+  _globals['_WATCHJOBRESPONSE_END']._serialized_end=8934
+  _globals['_WATCHJOBRESPONSE_END_REASON']._serialized_start=8820
+  _globals['_WATCHJOBRESPONSE_END_REASON']._serialized_end=8934
+  _globals['_WATCHJOBSREQUEST']._serialized_start=8946
+  _globals['_WATCHJOBSREQUEST']._serialized_end=9334
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=9337
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=9976
+  _globals['_WATCHJOBSRESPONSE_CHANGES']._serialized_start=9705
+  _globals['_WATCHJOBSRESPONSE_CHANGES']._serialized_end=9782
+  _globals['_WATCHJOBSRESPONSE_JOBCHANGE']._serialized_start=9784
+  _globals['_WATCHJOBSRESPONSE_JOBCHANGE']._serialized_end=9896
+  _globals['_WATCHJOBSRESPONSE_SYNCED']._serialized_start=9898
+  _globals['_WATCHJOBSRESPONSE_SYNCED']._serialized_end=9934
+  _globals['_WATCHJOBSRESPONSE_RESET']._serialized_start=9936
+  _globals['_WATCHJOBSRESPONSE_RESET']._serialized_end=9967
+  _globals['_WAITJOBREQUEST']._serialized_start=9979
+  _globals['_WAITJOBREQUEST']._serialized_end=10306
+  _globals['_WAITJOBRESPONSE']._serialized_start=10308
+  _globals['_WAITJOBRESPONSE']._serialized_end=10398
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_start=10401
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_end=10744
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_start=10746
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_end=10856
+  _globals['_TAILJOBLOGSREQUEST']._serialized_start=10859
+  _globals['_TAILJOBLOGSREQUEST']._serialized_end=11330
+  _globals['_TAILJOBLOGSRESPONSE']._serialized_start=11333
+  _globals['_TAILJOBLOGSRESPONSE']._serialized_end=11586
+  _globals['_TAILJOBLOGSRESPONSE_LOGLINE']._serialized_start=11439
+  _globals['_TAILJOBLOGSRESPONSE_LOGLINE']._serialized_end=11586
+  _globals['_JOBSERVICE']._serialized_start=11785
+  _globals['_JOBSERVICE']._serialized_end=14228
 # @@protoc_insertion_point(module_scope)

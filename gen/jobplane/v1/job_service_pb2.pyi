@@ -59,7 +59,9 @@ class _DuplicatePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dupli
     DUPLICATE_POLICY_UNSPECIFIED: _DuplicatePolicy.ValueType  # 0
     """Same as RETURN_EXISTING."""
     DUPLICATE_POLICY_RETURN_EXISTING: _DuplicatePolicy.ValueType  # 1
-    """Same key and same spec returns the existing job with deduplicated = true."""
+    """Same key and same body returns the existing job with deduplicated = true; the same
+    key with another body is ALREADY_EXISTS, reason IDEMPOTENCY_KEY_REUSED.
+    """
     DUPLICATE_POLICY_REJECT: _DuplicatePolicy.ValueType  # 2
     """Any reuse of the key is ALREADY_EXISTS."""
 
@@ -69,7 +71,9 @@ class DuplicatePolicy(_DuplicatePolicy, metaclass=_DuplicatePolicyEnumTypeWrappe
 DUPLICATE_POLICY_UNSPECIFIED: DuplicatePolicy.ValueType  # 0
 """Same as RETURN_EXISTING."""
 DUPLICATE_POLICY_RETURN_EXISTING: DuplicatePolicy.ValueType  # 1
-"""Same key and same spec returns the existing job with deduplicated = true."""
+"""Same key and same body returns the existing job with deduplicated = true; the same
+key with another body is ALREADY_EXISTS, reason IDEMPOTENCY_KEY_REUSED.
+"""
 DUPLICATE_POLICY_REJECT: DuplicatePolicy.ValueType  # 2
 """Any reuse of the key is ALREADY_EXISTS."""
 Global___DuplicatePolicy: _TypeAlias = DuplicatePolicy  # noqa: Y015
@@ -109,28 +113,31 @@ class SubmitJobRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Project id."""
+    """Project id, [a-z0-9][a-z0-9-]{0,62}."""
     idempotency_key: _builtins.str
-    """1..128 visible ASCII characters; scope is the project."""
+    """1..128 visible ASCII characters; scope is the project. Kept as long as the job, and at
+    least 7 days. Empty means no deduplication: a repeat of the call makes a second job.
+    """
     duplicate_policy: Global___DuplicatePolicy.ValueType
-    """What a repeated key does."""
     job_id: _builtins.str
-    """Chosen id, [A-Za-z0-9][A-Za-z0-9_-]{0,63}; a second use is ALREADY_EXISTS."""
+    """Chosen id, [A-Za-z0-9][A-Za-z0-9_-]{0,63}; a second use is ALREADY_EXISTS, reason
+    JOB_ID_TAKEN. Empty means the server makes a time-ordered one.
+    """
     priority: _builtins.int
-    """0..1000, default 500."""
+    """0..1000, default 500; larger runs sooner."""
     queue: _builtins.str
-    """Queue, default "default"."""
+    """Queue, [a-z0-9][a-z0-9_-]{0,62}, default "default". A queue exists from its first use."""
     job_set: _builtins.str
-    """Grouping key."""
+    """Free grouping key, at most 128 visible ASCII characters."""
     validate_only: _builtins.bool
-    """Run every check, write nothing."""
+    """Runs every check and writes nothing."""
     @_builtins.property
     def spec(self) -> _spec_pb2.JobSpec:
-        """What to run."""
+        """What to run; at most 256 KiB."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 64 labels."""
+        """At most 64. Keys match [a-z0-9][a-z0-9_./-]{0,62}; values are at most 256 bytes."""
 
     def __init__(
         self,
@@ -166,7 +173,7 @@ class SubmitJobResponse(_message.Message):
     """True when an earlier request with the same key made this job."""
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """The durable job; name is empty when validate_only."""
+        """The durable job with all defaults filled in; name is empty when validate_only."""
 
     def __init__(
         self,
@@ -193,9 +200,13 @@ class BatchSubmitJobsRequest(_message.Message):
         REF_FIELD_NUMBER: _builtins.int
         REQUEST_FIELD_NUMBER: _builtins.int
         ref: _builtins.str
-        """Local name usable as "#ref" in depends_on of later items."""
+        """Local name, [A-Za-z0-9][A-Za-z0-9_-]{0,63}, for "#ref" in depends_on of later items."""
         @_builtins.property
-        def request(self) -> Global___SubmitJobRequest: ...
+        def request(self) -> Global___SubmitJobRequest:
+            """Held to the rules of SubmitJobRequest once its project is filled in; it must be
+            empty or the project of the batch.
+            """
+
         def __init__(
             self,
             *,
@@ -212,12 +223,12 @@ class BatchSubmitJobsRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Project id; items must match or be empty."""
+    """Project of every item."""
     allow_partial: _builtins.bool
-    """False: all or nothing. True: per-item outcome."""
+    """False: all or nothing. True: each item has an outcome of its own."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchSubmitJobsRequest.Item]:
-        """At most 500 items."""
+        """1..500 items."""
 
     def __init__(
         self,
@@ -269,7 +280,7 @@ class BatchSubmitJobsResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchSubmitJobsResponse.Result]:
-        """One result per item."""
+        """One per item."""
 
     def __init__(
         self,
@@ -314,9 +325,7 @@ class GetJobResponse(_message.Message):
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> _job_pb2.Job:
-        """The job."""
-
+    def job(self) -> _job_pb2.Job: ...
     def __init__(
         self,
         *,
@@ -341,15 +350,19 @@ class ListJobsRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Project id, or "-" for all the caller may see."""
+    """Project id, or "-" for all that the caller may see."""
     page_size: _builtins.int
-    """Default 50, at most 1000; negative is INVALID_ARGUMENT."""
+    """Default 50; above 1000 is 1000; negative is INVALID_ARGUMENT. A page is also cut at 3 MiB."""
     page_token: _builtins.str
-    """From the previous page; bound to filter and order_by."""
+    """next_page_token of the previous page; bound to project, filter and order_by."""
     filter: _builtins.str
-    """AIP-160 subset."""
+    """At most 2 KiB and 20 terms, for example `status = RUNNING AND labels.team = "nlp"`.
+    The grammar is in docs/reference/filter.md; a mistake is reason INVALID_FILTER.
+    """
     order_by: _builtins.str
-    """Default "create_time desc"."""
+    """"create_time", "update_time", "finish_time" or "priority", each with "asc" or "desc",
+    separated by commas. Default "create_time desc"; ties are broken by job_id.
+    """
     view: Global___JobView.ValueType
     """Default BASIC."""
     def __init__(
@@ -404,11 +417,11 @@ class CountJobsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     GROUP_BY_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Project id."""
+    """Project id, or "-" for all that the caller may see."""
     filter: _builtins.str
     """Same grammar as ListJobs."""
     group_by: _builtins.str
-    """"status", "kind", "queue", "job_set", "labels.KEY"; empty means one total."""
+    """"status", "kind", "queue", "job_set" or "labels.KEY"; empty means one total."""
     def __init__(
         self,
         *,
@@ -451,10 +464,10 @@ class CountJobsResponse(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """Exact total."""
+    """Exact."""
     @_builtins.property
     def groups(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """By group value."""
+        """By group value: short enum names, and "" for jobs that lack the label."""
 
     def __init__(
         self,
@@ -478,11 +491,11 @@ class CancelJobRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     reason: _builtins.str
-    """Kept in the history."""
+    """Kept in the history; at most 1024 bytes."""
     force: _builtins.bool
-    """Skip the grace period."""
+    """Skips the grace period: the attempt is killed at once."""
     def __init__(
         self,
         *,
@@ -530,16 +543,16 @@ class BatchCancelJobsRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Project id."""
+    """Project of every job."""
     filter: _builtins.str
-    """Filter; excludes names."""
+    """Same grammar as ListJobs; excludes names. Finished jobs are left alone."""
     reason: _builtins.str
-    """Kept in the history."""
+    """Kept in the history; at most 1024 bytes."""
     validate_only: _builtins.bool
-    """Only count."""
+    """Only counts."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names; excludes filter."""
+        """1..1000 names of jobs of the project; excludes filter."""
 
     def __init__(
         self,
@@ -587,12 +600,12 @@ class BatchCancelJobsResponse(_message.Message):
     MORE_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     affected: _builtins.int
-    """Jobs that changed."""
+    """Jobs that changed, or would change."""
     more: _builtins.bool
     """True when a further call is needed; repeat the same request."""
     @_builtins.property
     def errors(self) -> _containers.MessageMap[_builtins.str, _status_pb2.Status]:
-        """Per-name refusals."""
+        """Refusals by job name."""
 
     def __init__(
         self,
@@ -616,9 +629,9 @@ class PauseJobRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     reason: _builtins.str
-    """Kept in the history."""
+    """Kept in the history; at most 1024 bytes."""
     def __init__(
         self,
         *,
@@ -640,7 +653,7 @@ class PauseJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """PAUSED or PAUSING."""
+        """PAUSED, or PAUSING with pause_request.force_time set."""
 
     def __init__(
         self,
@@ -662,9 +675,9 @@ class ResumeJobRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     reason: _builtins.str
-    """Kept in the history."""
+    """Kept in the history; at most 1024 bytes."""
     def __init__(
         self,
         *,
@@ -729,12 +742,12 @@ class ProvideJobInputRequest(_message.Message):
     INPUT_ID_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     input_id: _builtins.str
-    """InputRequest.input_id; a stale one is FAILED_PRECONDITION."""
+    """Job.pending_input.input_id; another one is FAILED_PRECONDITION, reason INPUT_NOT_PENDING."""
     @_builtins.property
     def answers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Answers by question id."""
+        """By question id, at most 64 answers of at most 16 KiB."""
 
     def __init__(
         self,
@@ -785,7 +798,7 @@ class UpdateJobRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Among "priority", "queue", "labels", "labels.KEY"."""
+        """1..64 paths among "priority", "queue", "labels" and "labels.KEY"."""
 
     def __init__(
         self,
@@ -807,9 +820,7 @@ class UpdateJobResponse(_message.Message):
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> _job_pb2.Job:
-        """The job."""
-
+    def job(self) -> _job_pb2.Job: ...
     def __init__(
         self,
         *,
@@ -831,11 +842,11 @@ class RetryJobRequest(_message.Message):
     FROM_CHECKPOINT_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Finished job."""
+    """Finished job, projects/{project}/jobs/{job_id}."""
     from_checkpoint: _builtins.bool
-    """Reuse finished stages and the last checkpoint."""
+    """Takes over finished stages and the last checkpoint; false starts afresh."""
     idempotency_key: _builtins.str
-    """Idempotency of the retry itself."""
+    """Of the retry itself: 1..128 visible ASCII characters, or empty."""
     def __init__(
         self,
         *,
@@ -880,9 +891,9 @@ class DeleteJobRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Finished job."""
+    """Finished job, projects/{project}/jobs/{job_id}."""
     etag: _builtins.str
-    """Optional precondition."""
+    """When set, must match Job.etag."""
     def __init__(
         self,
         *,
@@ -924,14 +935,16 @@ class WatchJobRequest(_message.Message):
     DURABLE_ONLY_FIELD_NUMBER: _builtins.int
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     after_sequence: _builtins.int
-    """Where to start. Unset means: snapshot of now, then live."""
+    """Where to go on: the cursor of the last frame seen. 0 replays the whole history.
+    Unset means a snapshot of now, then what follows. Beyond the latest event is OUT_OF_RANGE.
+    """
     durable_only: _builtins.bool
-    """Leave out ephemeral events."""
+    """Leaves out ephemeral events."""
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """1 s..60 s, default 15 s."""
+        """1 s..60 s, default 15 s. After three intervals of silence a client should reconnect."""
 
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -965,7 +978,7 @@ class WatchJobResponse(_message.Message):
     @_typing.final
     class Events(_message.Message):
         """Events carries what had gathered when the frame was written: one event on
-        a quiet stream, many under load.
+        a quiet stream, many under load, at most 1 MiB.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -993,9 +1006,7 @@ class WatchJobResponse(_message.Message):
         history_truncated: _builtins.bool
         """True when events after the asked position were compacted away."""
         @_builtins.property
-        def job(self) -> _job_pb2.Job:
-            """The job."""
-
+        def job(self) -> _job_pb2.Job: ...
         def __init__(
             self,
             *,
@@ -1018,12 +1029,10 @@ class WatchJobResponse(_message.Message):
         status: _job_pb2.JobStatus.ValueType
         """Status now."""
         @_builtins.property
-        def server_time(self) -> _timestamp_pb2.Timestamp:
-            """Server clock."""
-
+        def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def worker_heartbeat_time(self) -> _timestamp_pb2.Timestamp:
-            """Last worker heartbeat."""
+            """When the worker of the live attempt was last heard of; unset without one."""
 
         def __init__(
             self,
@@ -1049,25 +1058,25 @@ class WatchJobResponse(_message.Message):
         class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchJobResponse.End._Reason.ValueType], _builtins.type):
             DESCRIPTOR: _descriptor.EnumDescriptor
             REASON_UNSPECIFIED: WatchJobResponse.End._Reason.ValueType  # 0
-            """Invalid."""
+            """Never sent."""
             REASON_FINISHED: WatchJobResponse.End._Reason.ValueType  # 1
             """The job is finished and every durable event was delivered."""
             REASON_DRAINING: WatchJobResponse.End._Reason.ValueType  # 2
             """The server is shutting down; reconnect with cursor."""
             REASON_MAX_AGE: WatchJobResponse.End._Reason.ValueType  # 3
-            """The stream reached its maximum age; reconnect with cursor."""
+            """The stream reached its maximum age, 1 h by default; reconnect with cursor."""
             REASON_DELETED: WatchJobResponse.End._Reason.ValueType  # 4
             """The job was deleted."""
 
         class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
         REASON_UNSPECIFIED: WatchJobResponse.End.Reason.ValueType  # 0
-        """Invalid."""
+        """Never sent."""
         REASON_FINISHED: WatchJobResponse.End.Reason.ValueType  # 1
         """The job is finished and every durable event was delivered."""
         REASON_DRAINING: WatchJobResponse.End.Reason.ValueType  # 2
         """The server is shutting down; reconnect with cursor."""
         REASON_MAX_AGE: WatchJobResponse.End.Reason.ValueType  # 3
-        """The stream reached its maximum age; reconnect with cursor."""
+        """The stream reached its maximum age, 1 h by default; reconnect with cursor."""
         REASON_DELETED: WatchJobResponse.End.Reason.ValueType  # 4
         """The job was deleted."""
 
@@ -1075,7 +1084,6 @@ class WatchJobResponse(_message.Message):
         JOB_FIELD_NUMBER: _builtins.int
         RETRY_AFTER_FIELD_NUMBER: _builtins.int
         reason: Global___WatchJobResponse.End.Reason.ValueType
-        """Why."""
         @_builtins.property
         def job(self) -> _job_pb2.Job:
             """Final state; set on FINISHED."""
@@ -1156,7 +1164,7 @@ class WatchJobsRequest(_message.Message):
     cursor: _builtins.str
     """Cursor of the last frame seen; empty means: list first, then live."""
     until_all_finished: _builtins.bool
-    """End once every matching job is finished."""
+    """Ends the stream once every job that matches now is finished."""
     view: Global___JobView.ValueType
     """Default BASIC."""
     @_builtins.property
@@ -1215,7 +1223,7 @@ class WatchJobsResponse(_message.Message):
         matches_filter: _builtins.bool
         """False when it matched before and no longer does."""
         deleted: _builtins.bool
-        """True when deleted."""
+        """True when the job was deleted; job then has its name only."""
         @_builtins.property
         def job(self) -> _job_pb2.Job:
             """State after the change."""
@@ -1239,7 +1247,7 @@ class WatchJobsResponse(_message.Message):
 
         MATCHING_FIELD_NUMBER: _builtins.int
         matching: _builtins.int
-        """Matching jobs."""
+        """Jobs that match."""
         def __init__(
             self,
             *,
@@ -1257,7 +1265,7 @@ class WatchJobsResponse(_message.Message):
 
         REASON_FIELD_NUMBER: _builtins.int
         reason: _builtins.str
-        """UPPER_SNAKE."""
+        """UPPER_SNAKE, for example CURSOR_TOO_OLD."""
         def __init__(
             self,
             *,
@@ -1291,7 +1299,7 @@ class WatchJobsResponse(_message.Message):
 
     @_builtins.property
     def end(self) -> Global___WatchJobResponse.End:
-        """Last frame."""
+        """Last frame of every stream that the server ends with OK."""
 
     @_builtins.property
     def reset(self) -> Global___WatchJobsResponse.Reset:
@@ -1325,12 +1333,12 @@ class WaitJobRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     after_sequence: _builtins.int
-    """Return as soon as sequence exceeds this; unset waits for the end."""
+    """Return as soon as Job.sequence exceeds this; unset waits for the end."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """At most 60 s, default 30 s."""
+        """At most 60 s, default 30 s; 0 answers at once."""
 
     def __init__(
         self,
@@ -1385,11 +1393,11 @@ class ListJobEventsRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     page_size: _builtins.int
-    """Default 100, at most 1000."""
+    """Default 100; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     after_sequence: _builtins.int
     """Only events after this one."""
     descending: _builtins.bool
@@ -1421,7 +1429,7 @@ class ListJobEventsResponse(_message.Message):
     """Empty exactly at the end."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.JobEvent]:
-        """Durable events."""
+        """Durable events by sequence."""
 
     def __init__(
         self,
@@ -1447,15 +1455,15 @@ class TailJobLogsRequest(_message.Message):
     TAIL_LINES_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Job name."""
+    """projects/{project}/jobs/{job_id}"""
     attempt: _builtins.int
-    """Attempt; 0 means the current one, then follow new attempts."""
+    """0 means the current attempt, and with follow the ones after it."""
     after_line: _builtins.int
-    """Line to start after."""
+    """Line to start after; 0 starts at the first."""
     tail_lines: _builtins.int
-    """Start this many lines before the end; excludes after_line."""
+    """Starts this many lines, at most 100,000, before the end; excludes after_line."""
     follow: _builtins.bool
-    """Keep going until the job ends."""
+    """Keeps going until the job ends."""
     def __init__(
         self,
         *,
@@ -1492,10 +1500,10 @@ class TailJobLogsResponse(_message.Message):
         stream: _builtins.str
         """"stdout", "stderr" or "system"."""
         text: _builtins.str
-        """Text, at most 16 KiB."""
+        """At most 16 KiB; longer lines are cut."""
         @_builtins.property
         def time(self) -> _timestamp_pb2.Timestamp:
-            """When."""
+            """When the line was read from the attempt, by the worker's clock."""
 
         def __init__(
             self,
@@ -1515,7 +1523,7 @@ class TailJobLogsResponse(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     end: _builtins.bool
-    """Last frame of a stream that ends with OK."""
+    """True on the last frame of a stream that ends with OK."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TailJobLogsResponse.LogLine]: ...
     def __init__(

@@ -133,6 +133,7 @@ class JobServiceServicer:
 
     def SubmitJob(self, request, context):
         """SubmitJob makes a job durable and returns it QUEUED. It never waits for work.
+        A repeat with the same idempotency key gives the first job again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +147,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """GetJob reads one job, always from the primary.
+        """GetJob reads one job, and always sees every earlier write.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +169,7 @@ class JobServiceServicer:
 
     def CancelJob(self, request, context):
         """CancelJob asks for an end; a job without a live attempt ends at once.
+        A repeat, and a cancel of a CANCELLED job, are OK and change nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,14 +183,14 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseJob(self, request, context):
-        """PauseJob checkpoints and suspends.
+        """PauseJob checkpoints and suspends. A QUEUED job is PAUSED at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """ResumeJob puts a PAUSED job back in its queue.
+        """ResumeJob puts a PAUSED job back in its queue, and takes back the pause of a PAUSING one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,14 +204,14 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateJob(self, request, context):
-        """UpdateJob changes priority, queue or labels.
+        """UpdateJob changes priority, queue or labels of a job that is not finished.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryJob(self, request, context):
-        """RetryJob submits a new job from a finished one.
+        """RetryJob submits a new job from a finished one, whose record stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,21 +225,22 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """WatchJob streams one job until its end. See the stream contract.
+        """WatchJob streams one job until its end. The first frame comes within 1 s; the last
+        frame of a stream that ends with OK is always End.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchJobs(self, request, context):
-        """WatchJobs streams a filtered set of jobs.
+        """WatchJobs streams a filtered set of jobs: the list first, then Synced, then changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WaitJob(self, request, context):
-        """WaitJob is the unary long poll for callers that cannot hold a stream.
+        """WaitJob is the long poll for callers that cannot hold a stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,7 +254,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TailJobLogs(self, request, context):
-        """TailJobLogs streams log lines with a byte-exact resume offset.
+        """TailJobLogs streams log lines and can go on after any line.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,41 +34,47 @@ class JobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     SubmitJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SubmitJobRequest, _job_service_pb2.SubmitJobResponse]
-    """SubmitJob makes a job durable and returns it QUEUED. It never waits for work."""
+    """SubmitJob makes a job durable and returns it QUEUED. It never waits for work.
+    A repeat with the same idempotency key gives the first job again.
+    """
     BatchSubmitJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchSubmitJobsRequest, _job_service_pb2.BatchSubmitJobsResponse]
     """BatchSubmitJobs submits up to 500 jobs in one transaction."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
-    """GetJob reads one job, always from the primary."""
+    """GetJob reads one job, and always sees every earlier write."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """ListJobs pages through jobs."""
     CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
     """CountJobs counts by a field without listing."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
-    """CancelJob asks for an end; a job without a live attempt ends at once."""
+    """CancelJob asks for an end; a job without a live attempt ends at once.
+    A repeat, and a cancel of a CANCELLED job, are OK and change nothing.
+    """
     BatchCancelJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCancelJobsRequest, _job_service_pb2.BatchCancelJobsResponse]
     """BatchCancelJobs cancels by names or filter, in bounded chunks."""
     PauseJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]
-    """PauseJob checkpoints and suspends."""
+    """PauseJob checkpoints and suspends. A QUEUED job is PAUSED at once."""
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]
-    """ResumeJob puts a PAUSED job back in its queue."""
+    """ResumeJob puts a PAUSED job back in its queue, and takes back the pause of a PAUSING one."""
     ProvideJobInput: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ProvideJobInputRequest, _job_service_pb2.ProvideJobInputResponse]
     """ProvideJobInput answers the pending question."""
     UpdateJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]
-    """UpdateJob changes priority, queue or labels."""
+    """UpdateJob changes priority, queue or labels of a job that is not finished."""
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
-    """RetryJob submits a new job from a finished one."""
+    """RetryJob submits a new job from a finished one, whose record stays as it is."""
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
     """DeleteJob purges a finished job and its artifacts."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]
-    """WatchJob streams one job until its end. See the stream contract."""
+    """WatchJob streams one job until its end. The first frame comes within 1 s; the last
+    frame of a stream that ends with OK is always End.
+    """
     WatchJobs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]
-    """WatchJobs streams a filtered set of jobs."""
+    """WatchJobs streams a filtered set of jobs: the list first, then Synced, then changes."""
     WaitJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitJobRequest, _job_service_pb2.WaitJobResponse]
-    """WaitJob is the unary long poll for callers that cannot hold a stream."""
+    """WaitJob is the long poll for callers that cannot hold a stream."""
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobEventsRequest, _job_service_pb2.ListJobEventsResponse]
     """ListJobEvents pages through the durable history."""
     TailJobLogs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.TailJobLogsRequest, _job_service_pb2.TailJobLogsResponse]
-    """TailJobLogs streams log lines with a byte-exact resume offset."""
+    """TailJobLogs streams log lines and can go on after any line."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -76,41 +82,47 @@ class JobServiceAsyncStub(JobServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SubmitJobRequest, _job_service_pb2.SubmitJobResponse]  # type: ignore[assignment]
-    """SubmitJob makes a job durable and returns it QUEUED. It never waits for work."""
+    """SubmitJob makes a job durable and returns it QUEUED. It never waits for work.
+    A repeat with the same idempotency key gives the first job again.
+    """
     BatchSubmitJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchSubmitJobsRequest, _job_service_pb2.BatchSubmitJobsResponse]  # type: ignore[assignment]
     """BatchSubmitJobs submits up to 500 jobs in one transaction."""
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
-    """GetJob reads one job, always from the primary."""
+    """GetJob reads one job, and always sees every earlier write."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """ListJobs pages through jobs."""
     CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
     """CountJobs counts by a field without listing."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
-    """CancelJob asks for an end; a job without a live attempt ends at once."""
+    """CancelJob asks for an end; a job without a live attempt ends at once.
+    A repeat, and a cancel of a CANCELLED job, are OK and change nothing.
+    """
     BatchCancelJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCancelJobsRequest, _job_service_pb2.BatchCancelJobsResponse]  # type: ignore[assignment]
     """BatchCancelJobs cancels by names or filter, in bounded chunks."""
     PauseJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]  # type: ignore[assignment]
-    """PauseJob checkpoints and suspends."""
+    """PauseJob checkpoints and suspends. A QUEUED job is PAUSED at once."""
     ResumeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]  # type: ignore[assignment]
-    """ResumeJob puts a PAUSED job back in its queue."""
+    """ResumeJob puts a PAUSED job back in its queue, and takes back the pause of a PAUSING one."""
     ProvideJobInput: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ProvideJobInputRequest, _job_service_pb2.ProvideJobInputResponse]  # type: ignore[assignment]
     """ProvideJobInput answers the pending question."""
     UpdateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]  # type: ignore[assignment]
-    """UpdateJob changes priority, queue or labels."""
+    """UpdateJob changes priority, queue or labels of a job that is not finished."""
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
-    """RetryJob submits a new job from a finished one."""
+    """RetryJob submits a new job from a finished one, whose record stays as it is."""
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
     """DeleteJob purges a finished job and its artifacts."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]  # type: ignore[assignment]
-    """WatchJob streams one job until its end. See the stream contract."""
+    """WatchJob streams one job until its end. The first frame comes within 1 s; the last
+    frame of a stream that ends with OK is always End.
+    """
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
-    """WatchJobs streams a filtered set of jobs."""
+    """WatchJobs streams a filtered set of jobs: the list first, then Synced, then changes."""
     WaitJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitJobRequest, _job_service_pb2.WaitJobResponse]  # type: ignore[assignment]
-    """WaitJob is the unary long poll for callers that cannot hold a stream."""
+    """WaitJob is the long poll for callers that cannot hold a stream."""
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobEventsRequest, _job_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """ListJobEvents pages through the durable history."""
     TailJobLogs: _aio.UnaryStreamMultiCallable[_job_service_pb2.TailJobLogsRequest, _job_service_pb2.TailJobLogsResponse]  # type: ignore[assignment]
-    """TailJobLogs streams log lines with a byte-exact resume offset."""
+    """TailJobLogs streams log lines and can go on after any line."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """JobService submits, reads, steers and watches jobs."""
@@ -121,7 +133,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.SubmitJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SubmitJobResponse, _abc.Awaitable[_job_service_pb2.SubmitJobResponse]]:
-        """SubmitJob makes a job durable and returns it QUEUED. It never waits for work."""
+        """SubmitJob makes a job durable and returns it QUEUED. It never waits for work.
+        A repeat with the same idempotency key gives the first job again.
+        """
 
     @_abc_1.abstractmethod
     def BatchSubmitJobs(
@@ -137,7 +151,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetJobResponse, _abc.Awaitable[_job_service_pb2.GetJobResponse]]:
-        """GetJob reads one job, always from the primary."""
+        """GetJob reads one job, and always sees every earlier write."""
 
     @_abc_1.abstractmethod
     def ListJobs(
@@ -161,7 +175,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelJobResponse, _abc.Awaitable[_job_service_pb2.CancelJobResponse]]:
-        """CancelJob asks for an end; a job without a live attempt ends at once."""
+        """CancelJob asks for an end; a job without a live attempt ends at once.
+        A repeat, and a cancel of a CANCELLED job, are OK and change nothing.
+        """
 
     @_abc_1.abstractmethod
     def BatchCancelJobs(
@@ -177,7 +193,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.PauseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.PauseJobResponse, _abc.Awaitable[_job_service_pb2.PauseJobResponse]]:
-        """PauseJob checkpoints and suspends."""
+        """PauseJob checkpoints and suspends. A QUEUED job is PAUSED at once."""
 
     @_abc_1.abstractmethod
     def ResumeJob(
@@ -185,7 +201,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ResumeJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ResumeJobResponse, _abc.Awaitable[_job_service_pb2.ResumeJobResponse]]:
-        """ResumeJob puts a PAUSED job back in its queue."""
+        """ResumeJob puts a PAUSED job back in its queue, and takes back the pause of a PAUSING one."""
 
     @_abc_1.abstractmethod
     def ProvideJobInput(
@@ -201,7 +217,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.UpdateJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.UpdateJobResponse, _abc.Awaitable[_job_service_pb2.UpdateJobResponse]]:
-        """UpdateJob changes priority, queue or labels."""
+        """UpdateJob changes priority, queue or labels of a job that is not finished."""
 
     @_abc_1.abstractmethod
     def RetryJob(
@@ -209,7 +225,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryJobResponse, _abc.Awaitable[_job_service_pb2.RetryJobResponse]]:
-        """RetryJob submits a new job from a finished one."""
+        """RetryJob submits a new job from a finished one, whose record stays as it is."""
 
     @_abc_1.abstractmethod
     def DeleteJob(
@@ -225,7 +241,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobResponse]]:
-        """WatchJob streams one job until its end. See the stream contract."""
+        """WatchJob streams one job until its end. The first frame comes within 1 s; the last
+        frame of a stream that ends with OK is always End.
+        """
 
     @_abc_1.abstractmethod
     def WatchJobs(
@@ -233,7 +251,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WatchJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobsResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobsResponse]]:
-        """WatchJobs streams a filtered set of jobs."""
+        """WatchJobs streams a filtered set of jobs: the list first, then Synced, then changes."""
 
     @_abc_1.abstractmethod
     def WaitJob(
@@ -241,7 +259,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WaitJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.WaitJobResponse, _abc.Awaitable[_job_service_pb2.WaitJobResponse]]:
-        """WaitJob is the unary long poll for callers that cannot hold a stream."""
+        """WaitJob is the long poll for callers that cannot hold a stream."""
 
     @_abc_1.abstractmethod
     def ListJobEvents(
@@ -257,6 +275,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.TailJobLogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.TailJobLogsResponse], _abc.AsyncIterator[_job_service_pb2.TailJobLogsResponse]]:
-        """TailJobLogs streams log lines with a byte-exact resume offset."""
+        """TailJobLogs streams log lines and can go on after any line."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,30 +24,37 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 from jobplane.v1 import spec_pb2 as jobplane_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobplane/v1/kind_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16jobplane/v1/spec.proto\"\xc7\x03\n\x04Kind\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cspec_message\x18\x03 \x01(\tR\x0bspecMessage\x12%\n\x0eschema_version\x18\x04 \x01(\tR\rschemaVersion\x12\x38\n\x0bjson_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructR\njsonSchema\x12\x16\n\x06stages\x18\x06 \x03(\tR\x06stages\x12\x1a\n\x08pausable\x18\x07 \x01(\x08R\x08pausable\x12$\n\rcheckpointing\x18\x08 \x01(\x08R\rcheckpointing\x12 \n\x0binteractive\x18\t \x01(\x08R\x0binteractive\x12\'\n\x0frequired_inputs\x18\n \x03(\tR\x0erequiredInputs\x12=\n\x0e\x64\x65\x66\x61ult_policy\x18\x0b \x01(\x0b\x32\x16.jobplane.v1.RunPolicyR\rdefaultPolicy\x12!\n\x0clive_workers\x18\x0c \x01(\x05R\x0bliveWorkers\"N\n\x10ListKindsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"d\n\x11ListKindsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x11.jobplane.v1.KindR\x05kinds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"$\n\x0eGetKindRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"8\n\x0fGetKindResponse\x12%\n\x04kind\x18\x01 \x01(\x0b\x32\x11.jobplane.v1.KindR\x04kind2\xd4\x01\n\x0bKindService\x12`\n\tListKinds\x12\x1d.jobplane.v1.ListKindsRequest\x1a\x1e.jobplane.v1.ListKindsResponse\"\x14\x90\x02\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/kinds\x12\x63\n\x07GetKind\x12\x1b.jobplane.v1.GetKindRequest\x1a\x1c.jobplane.v1.GetKindResponse\"\x1d\x90\x02\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=kinds/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobplane/v1/kind_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x19jobplane/v1/options.proto\x1a\x16jobplane/v1/spec.proto\"\xe8\x05\n\x04Kind\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cspec_message\x18\x03 \x01(\tR\x0bspecMessage\x12%\n\x0eschema_version\x18\x04 \x01(\tR\rschemaVersion\x12\x38\n\x0bjson_schema\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructR\njsonSchema\x12\x16\n\x06stages\x18\x06 \x03(\tR\x06stages\x12\x1a\n\x08pausable\x18\x07 \x01(\x08R\x08pausable\x12$\n\rcheckpointing\x18\x08 \x01(\x08R\rcheckpointing\x12 \n\x0binteractive\x18\t \x01(\x08R\x0binteractive\x12\'\n\x0frequired_inputs\x18\n \x03(\tR\x0erequiredInputs\x12=\n\x0e\x64\x65\x66\x61ult_policy\x18\x0b \x01(\x0b\x32\x16.jobplane.v1.RunPolicyR\rdefaultPolicy\x12!\n\x0clive_workers\x18\x0c \x01(\x05R\x0bliveWorkers\x12\x1c\n\tavailable\x18\r \x01(\x08R\tavailable\x12!\n\x0cinstall_hint\x18\x0e \x01(\tR\x0binstallHint\x12\'\n\x0foptional_inputs\x18\x0f \x03(\tR\x0eoptionalInputs\x12\x39\n\tisolation\x18\x10 \x01(\x0e\x32\x1b.jobplane.v1.Kind.IsolationR\tisolation\x12%\n\x0eresult_message\x18\x11 \x01(\tR\rresultMessage\"S\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x15\n\x11ISOLATION_PROCESS\x10\x01\x12\x14\n\x10ISOLATION_THREAD\x10\x02\"W\n\x10ListKindsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"d\n\x11ListKindsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x11.jobplane.v1.KindR\x05kinds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n\x0eGetKindRequest\x12k\n\x04name\x18\x01 \x01(\tBW\xbaHT\xba\x01Q\n\tkind_name\x12\x14must be kinds/{kind}\x1a.this.matches(\'^kinds/[a-z][a-z0-9_.-]{0,62}$\')R\x04name\"8\n\x0fGetKindResponse\x12%\n\x04kind\x18\x01 \x01(\x0b\x32\x11.jobplane.v1.KindR\x04kind2\xe4\x01\n\x0bKindService\x12h\n\tListKinds\x12\x1d.jobplane.v1.ListKindsRequest\x1a\x1e.jobplane.v1.ListKindsResponse\"\x1c\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x02\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/kinds\x12k\n\x07GetKind\x12\x1b.jobplane.v1.GetKindRequest\x1a\x1c.jobplane.v1.GetKindResponse\"%\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=kinds/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.v1.kind_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTKINDSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTKINDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETKINDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETKINDREQUEST'].fields_by_name['name']._serialized_options = b'\272HT\272\001Q\n\tkind_name\022\024must be kinds/{kind}\032.this.matches(\'^kinds/[a-z][a-z0-9_.-]{0,62}$\')'
   _globals['_KINDSERVICE'].methods_by_name['ListKinds']._loaded_options = None
-  _globals['_KINDSERVICE'].methods_by_name['ListKinds']._serialized_options = b'\220\002\001\202\323\344\223\002\013\022\t/v1/kinds'
+  _globals['_KINDSERVICE'].methods_by_name['ListKinds']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\002\202\323\344\223\002\013\022\t/v1/kinds'
   _globals['_KINDSERVICE'].methods_by_name['GetKind']._loaded_options = None
-  _globals['_KINDSERVICE'].methods_by_name['GetKind']._serialized_options = b'\220\002\001\202\323\344\223\002\024\022\022/v1/{name=kinds/*}'
-  _globals['_KIND']._serialized_start=132
-  _globals['_KIND']._serialized_end=587
-  _globals['_LISTKINDSREQUEST']._serialized_start=589
-  _globals['_LISTKINDSREQUEST']._serialized_end=667
-  _globals['_LISTKINDSRESPONSE']._serialized_start=669
-  _globals['_LISTKINDSRESPONSE']._serialized_end=769
-  _globals['_GETKINDREQUEST']._serialized_start=771
-  _globals['_GETKINDREQUEST']._serialized_end=807
-  _globals['_GETKINDRESPONSE']._serialized_start=809
-  _globals['_GETKINDRESPONSE']._serialized_end=865
-  _globals['_KINDSERVICE']._serialized_start=868
-  _globals['_KINDSERVICE']._serialized_end=1080
+  _globals['_KINDSERVICE'].methods_by_name['GetKind']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\002\202\323\344\223\002\024\022\022/v1/{name=kinds/*}'
+  _globals['_KIND']._serialized_start=159
+  _globals['_KIND']._serialized_end=903
+  _globals['_KIND_ISOLATION']._serialized_start=820
+  _globals['_KIND_ISOLATION']._serialized_end=903
+  _globals['_LISTKINDSREQUEST']._serialized_start=905
+  _globals['_LISTKINDSREQUEST']._serialized_end=992
+  _globals['_LISTKINDSRESPONSE']._serialized_start=994
+  _globals['_LISTKINDSRESPONSE']._serialized_end=1094
+  _globals['_GETKINDREQUEST']._serialized_start=1096
+  _globals['_GETKINDREQUEST']._serialized_end=1221
+  _globals['_GETKINDRESPONSE']._serialized_start=1223
+  _globals['_GETKINDRESPONSE']._serialized_end=1279
+  _globals['_KINDSERVICE']._serialized_start=1282
+  _globals['_KINDSERVICE']._serialized_end=1510
 # @@protoc_insertion_point(module_scope)

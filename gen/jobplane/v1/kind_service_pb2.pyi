@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobplane.v1 import spec_pb2 as _spec_pb2
 import builtins as _builtins
 import sys
@@ -26,6 +27,29 @@ class Kind(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Isolation:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _IsolationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Kind._Isolation.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ISOLATION_UNSPECIFIED: Kind._Isolation.ValueType  # 0
+        """Never sent."""
+        ISOLATION_PROCESS: Kind._Isolation.ValueType  # 1
+        """A process of its own, which can be killed with all its children."""
+        ISOLATION_THREAD: Kind._Isolation.ValueType  # 2
+        """A thread of the worker; ends only where the work looks whether it should."""
+
+    class Isolation(_Isolation, metaclass=_IsolationEnumTypeWrapper):
+        """Isolation of an attempt from the server."""
+
+    ISOLATION_UNSPECIFIED: Kind.Isolation.ValueType  # 0
+    """Never sent."""
+    ISOLATION_PROCESS: Kind.Isolation.ValueType  # 1
+    """A process of its own, which can be killed with all its children."""
+    ISOLATION_THREAD: Kind.Isolation.ValueType  # 2
+    """A thread of the worker; ends only where the work looks whether it should."""
+
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     SPEC_MESSAGE_FIELD_NUMBER: _builtins.int
@@ -38,37 +62,56 @@ class Kind(_message.Message):
     REQUIRED_INPUTS_FIELD_NUMBER: _builtins.int
     DEFAULT_POLICY_FIELD_NUMBER: _builtins.int
     LIVE_WORKERS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    INSTALL_HINT_FIELD_NUMBER: _builtins.int
+    OPTIONAL_INPUTS_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
+    RESULT_MESSAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """kinds/{kind}"""
     description: _builtins.str
-    """Sentence for a person."""
+    """One sentence for a person."""
     spec_message: _builtins.str
-    """Full name of the spec message, or empty for a custom kind."""
+    """Full name of the spec message; empty for a custom kind."""
     schema_version: _builtins.str
-    """Schema version of a custom kind."""
+    """Of json_schema; empty for a built-in kind."""
     pausable: _builtins.bool
     """Whether PauseJob works."""
     checkpointing: _builtins.bool
-    """Whether attempts continue from checkpoints."""
+    """Whether a new attempt goes on from the last checkpoint."""
     interactive: _builtins.bool
-    """Whether the kind may ask for input."""
+    """Whether a job may stop and ask; see ProvideJobInput."""
     live_workers: _builtins.int
-    """Live workers that advertise the kind."""
+    """Workers now alive that can run the kind."""
+    available: _builtins.bool
+    """False when what the kind needs is not installed on the server; a submit is then
+    refused with reason KIND_UNAVAILABLE.
+    """
+    install_hint: _builtins.str
+    """Command that makes it available, for example `pip install "jobplane[answers]"`."""
+    isolation: Global___Kind.Isolation.ValueType
+    """Where attempts run unless the spec says otherwise."""
+    result_message: _builtins.str
+    """Full name of the result message; empty for a custom kind."""
     @_builtins.property
     def json_schema(self) -> _struct_pb2.Struct:
-        """JSON Schema of the parameters."""
+        """JSON Schema (2020-12) of the parameters; only in GetKind."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Stages in order."""
+        """In order."""
 
     @_builtins.property
     def required_inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Roles of inputs that must be given."""
+        """Roles of JobSpec.inputs that must be given."""
 
     @_builtins.property
     def default_policy(self) -> _spec_pb2.RunPolicy:
-        """Defaults applied at submit."""
+        """What an unset field of JobSpec.policy means."""
+
+    @_builtins.property
+    def optional_inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Roles of JobSpec.inputs that may be given."""
 
     def __init__(
         self,
@@ -85,10 +128,15 @@ class Kind(_message.Message):
         required_inputs: _abc.Iterable[_builtins.str] | None = ...,
         default_policy: _spec_pb2.RunPolicy | None = ...,
         live_workers: _builtins.int = ...,
+        available: _builtins.bool = ...,
+        install_hint: _builtins.str = ...,
+        optional_inputs: _abc.Iterable[_builtins.str] | None = ...,
+        isolation: Global___Kind.Isolation.ValueType = ...,
+        result_message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_policy", b"default_policy", "json_schema", b"json_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpointing", b"checkpointing", "default_policy", b"default_policy", "description", b"description", "interactive", b"interactive", "json_schema", b"json_schema", "live_workers", b"live_workers", "name", b"name", "pausable", b"pausable", "required_inputs", b"required_inputs", "schema_version", b"schema_version", "spec_message", b"spec_message", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "checkpointing", b"checkpointing", "default_policy", b"default_policy", "description", b"description", "install_hint", b"install_hint", "interactive", b"interactive", "isolation", b"isolation", "json_schema", b"json_schema", "live_workers", b"live_workers", "name", b"name", "optional_inputs", b"optional_inputs", "pausable", b"pausable", "required_inputs", b"required_inputs", "result_message", b"result_message", "schema_version", b"schema_version", "spec_message", b"spec_message", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -101,9 +149,9 @@ class ListKindsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 50, at most 1000."""
+    """Default 50; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -128,7 +176,7 @@ class ListKindsResponse(_message.Message):
     """Empty exactly at the end."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Kind]:
-        """Kinds without json_schema."""
+        """Without json_schema, by name."""
 
     def __init__(
         self,
@@ -150,7 +198,7 @@ class GetKindRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Kind name."""
+    """kinds/{kind}"""
     def __init__(
         self,
         *,

@@ -52,7 +52,7 @@ class KindServiceServicer:
     """
 
     def ListKinds(self, request, context):
-        """ListKinds pages through registered kinds.
+        """ListKinds pages through registered kinds, those that are not installed included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

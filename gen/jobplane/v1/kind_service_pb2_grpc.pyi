@@ -34,7 +34,7 @@ class KindServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> KindServiceAsyncStub: ...
     ListKinds: _grpc.UnaryUnaryMultiCallable[_kind_service_pb2.ListKindsRequest, _kind_service_pb2.ListKindsResponse]
-    """ListKinds pages through registered kinds."""
+    """ListKinds pages through registered kinds, those that are not installed included."""
     GetKind: _grpc.UnaryUnaryMultiCallable[_kind_service_pb2.GetKindRequest, _kind_service_pb2.GetKindResponse]
     """GetKind reads one kind with its schema."""
 
@@ -44,7 +44,7 @@ class KindServiceAsyncStub(KindServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListKinds: _aio.UnaryUnaryMultiCallable[_kind_service_pb2.ListKindsRequest, _kind_service_pb2.ListKindsResponse]  # type: ignore[assignment]
-    """ListKinds pages through registered kinds."""
+    """ListKinds pages through registered kinds, those that are not installed included."""
     GetKind: _aio.UnaryUnaryMultiCallable[_kind_service_pb2.GetKindRequest, _kind_service_pb2.GetKindResponse]  # type: ignore[assignment]
     """GetKind reads one kind with its schema."""
 
@@ -57,7 +57,7 @@ class KindServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _kind_service_pb2.ListKindsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_kind_service_pb2.ListKindsResponse, _abc.Awaitable[_kind_service_pb2.ListKindsResponse]]:
-        """ListKinds pages through registered kinds."""
+        """ListKinds pages through registered kinds, those that are not installed included."""
 
     @_abc_1.abstractmethod
     def GetKind(

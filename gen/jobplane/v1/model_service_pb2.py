@@ -24,9 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from jobplane.refs.v1 import refs_pb2 as jobplane_dot_refs_dot_v1_dot_refs__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/v1/model_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x06\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06\x66\x61mily\x18\x02 \x01(\tR\x06\x66\x61mily\x12\x18\n\x07version\x18\x03 \x01(\x05R\x07version\x12-\n\x05stage\x18\x04 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x05stage\x12\x36\n\x06scores\x18\x05 \x03(\x0b\x32\x1e.jobplane.v1.Model.ScoresEntryR\x06scores\x12\x1f\n\x0bgate_passed\x18\x06 \x01(\x08R\ngatePassed\x12\x10\n\x03job\x18\x07 \x01(\tR\x03job\x12\x1a\n\x08\x61rtifact\x18\x08 \x01(\tR\x08\x61rtifact\x12\x1d\n\nbase_model\x18\t \x01(\tR\tbaseModel\x12\x18\n\x07lineage\x18\n \x03(\tR\x07lineage\x12\x38\n\x07history\x18\x0b \x03(\x0b\x32\x1e.jobplane.v1.Model.StageChangeR\x07history\x12\x12\n\x04\x65tag\x18\x0c \x01(\tR\x04\x65tag\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\xc9\x02\n\x0bStageChange\x12+\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x04\x66rom\x12\'\n\x02to\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x02to\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12!\n\x0c\x61pproval_ref\x18\x04 \x01(\tR\x0b\x61pprovalRef\x12;\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12G\n\x10rollout_strategy\x18\x06 \x01(\x0e\x32\x1c.jobplane.v1.RolloutStrategyR\x0frolloutStrategy\x12%\n\x0e\x63\x61nary_percent\x18\x07 \x01(\x05R\rcanaryPercent\"\x81\x01\n\x11ListModelsRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\"h\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x12.jobplane.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model\"\xb5\x02\n\x13PromoteModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12:\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x0btargetStage\x12!\n\x0c\x61pproval_ref\x18\x03 \x01(\tR\x0b\x61pprovalRef\x12G\n\x10rollout_strategy\x18\x04 \x01(\x0e\x32\x1c.jobplane.v1.RolloutStrategyR\x0frolloutStrategy\x12%\n\x0e\x63\x61nary_percent\x18\x05 \x01(\x05R\rcanaryPercent\x12\'\n\x0fidempotency_key\x18\x06 \x01(\tR\x0eidempotencyKey\x12\x12\n\x04\x65tag\x18\x07 \x01(\tR\x04\x65tag\"@\n\x14PromoteModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model\"\x9a\x01\n\x14RollbackModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05stage\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x05stage\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\'\n\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\"A\n\x15RollbackModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model*\x93\x01\n\nModelStage\x12\x1b\n\x17MODEL_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STAGE_CANDIDATE\x10\x01\x12\x17\n\x13MODEL_STAGE_STAGING\x10\x02\x12\x1a\n\x16MODEL_STAGE_PRODUCTION\x10\x03\x12\x18\n\x14MODEL_STAGE_ARCHIVED\x10\x04*\x8b\x01\n\x0fRolloutStrategy\x12 \n\x1cROLLOUT_STRATEGY_UNSPECIFIED\x10\x00\x12\x1b\n\x17ROLLOUT_STRATEGY_CANARY\x10\x01\x12\x1b\n\x17ROLLOUT_STRATEGY_SHADOW\x10\x02\x12\x1c\n\x18ROLLOUT_STRATEGY_INSTANT\x10\x03\x32\x91\x04\n\x0cModelService\x12w\n\nListModels\x12\x1e.jobplane.v1.ListModelsRequest\x1a\x1f.jobplane.v1.ListModelsResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/projects/{project}/models\x12r\n\x08GetModel\x12\x1c.jobplane.v1.GetModelRequest\x1a\x1d.jobplane.v1.GetModelResponse\")\x90\x02\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=projects/*/models/*}\x12\x86\x01\n\x0cPromoteModel\x12 .jobplane.v1.PromoteModelRequest\x1a!.jobplane.v1.PromoteModelResponse\"1\x82\xd3\xe4\x93\x02+\"&/v1/{name=projects/*/models/*}:promote:\x01*\x12\x8a\x01\n\rRollbackModel\x12!.jobplane.v1.RollbackModelRequest\x1a\".jobplane.v1.RollbackModelResponse\"2\x82\xd3\xe4\x93\x02,\"\'/v1/{name=projects/*/models/*}:rollback:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/v1/model_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bjobplane/refs/v1/refs.proto\x1a\x19jobplane/v1/options.proto\"\xd6\x08\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06\x66\x61mily\x18\x02 \x01(\tR\x06\x66\x61mily\x12\x18\n\x07version\x18\x03 \x01(\x05R\x07version\x12-\n\x05stage\x18\x04 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x05stage\x12\x36\n\x06scores\x18\x05 \x03(\x0b\x32\x1e.jobplane.v1.Model.ScoresEntryR\x06scores\x12\x1f\n\x0bgate_passed\x18\x06 \x01(\x08R\ngatePassed\x12\x10\n\x03job\x18\x07 \x01(\tR\x03job\x12\x1a\n\x08\x61rtifact\x18\x08 \x01(\tR\x08\x61rtifact\x12\x1d\n\nbase_model\x18\t \x01(\tR\tbaseModel\x12\x18\n\x07lineage\x18\n \x03(\tR\x07lineage\x12\x38\n\x07history\x18\x0b \x03(\x0b\x32\x1e.jobplane.v1.Model.StageChangeR\x07history\x12\x12\n\x04\x65tag\x18\x0c \x01(\tR\x04\x65tag\x12;\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x36\n\x06labels\x18\x0e \x03(\x0b\x32\x1e.jobplane.v1.Model.LabelsEntryR\x06labels\x12%\n\x0e\x63\x61nary_percent\x18\x0f \x01(\x05R\rcanaryPercent\x12\x16\n\x06sha256\x18\x10 \x01(\tR\x06sha256\x12<\n\x08\x64\x61tasets\x18\x11 \x03(\x0b\x32 .jobplane.refs.v1.DatasetVersionR\x08\x64\x61tasets\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\xe1\x02\n\x0bStageChange\x12+\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x04\x66rom\x12\'\n\x02to\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageR\x02to\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12!\n\x0c\x61pproval_ref\x18\x04 \x01(\tR\x0b\x61pprovalRef\x12;\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12G\n\x10rollout_strategy\x18\x06 \x01(\x0e\x32\x1c.jobplane.v1.RolloutStrategyR\x0frolloutStrategy\x12%\n\x0e\x63\x61nary_percent\x18\x07 \x01(\x05R\rcanaryPercent\x12\x16\n\x06reason\x18\x08 \x01(\tR\x06reason\"\xf6\x01\n\x11ListModelsRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n\x06\x66ilter\x18\x04 \x01(\tR\x06\x66ilter\"h\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x12.jobplane.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc3\x01\n\x0fGetModelRequest\x12\xaf\x01\n\x04name\x18\x01 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n\nmodel_name\x12)must be projects/{project}/models/{model}\x1aYthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model\"\xeb\x08\n\x13PromoteModelRequest\x12\xaf\x01\n\x04name\x18\x01 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n\nmodel_name\x12)must be projects/{project}/models/{model}\x1aYthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\x12\x46\n\x0ctarget_stage\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0btargetStage\x12\x8d\x01\n\x0c\x61pproval_ref\x18\x03 \x01(\tBj\xbaHgr\x03(\x80\x02\xba\x01_\n\x08one_line\x12+must be one line without control characters\x1a&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')R\x0b\x61pprovalRef\x12Q\n\x10rollout_strategy\x18\x04 \x01(\x0e\x32\x1c.jobplane.v1.RolloutStrategyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0frolloutStrategy\x12%\n\x0e\x63\x61nary_percent\x18\x05 \x01(\x05R\rcanaryPercent\x12\x8c\x01\n\x0fidempotency_key\x18\x06 \x01(\tBc\xbaH`\xba\x01Z\n\x0fidempotency_key\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x0eidempotencyKey\x12~\n\x04\x65tag\x18\x07 \x01(\tBj\xbaHgr\x03(\x80\x01\xba\x01_\n\x08one_line\x12+must be one line without control characters\x1a&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')R\x04\x65tag:\xc0\x02\xbaH\xbc\x02\x1a\xcb\x01\n\x0e\x63\x61nary_percent\x12\x45\x63\x61nary_percent must be 1..50 for a CANARY rollout and 0 for any other\x1arthis.rollout_strategy in [0, 1] ? this.canary_percent >= 1 && this.canary_percent <= 50 : this.canary_percent == 0\x1al\n\x0c\x61pproval_ref\x12)approval_ref must be given for PRODUCTION\x1a\x31this.target_stage != 3 || this.approval_ref != \'\'\"@\n\x14PromoteModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model\"\xef\x03\n\x14RollbackModelRequest\x12\xaf\x01\n\x04name\x18\x01 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n\nmodel_name\x12)must be projects/{project}/models/{model}\x1aYthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\x12\x39\n\x05stage\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.ModelStageB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x05stage\x12[\n\x06reason\x18\x03 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\x12\x8c\x01\n\x0fidempotency_key\x18\x04 \x01(\tBc\xbaH`\xba\x01Z\n\x0fidempotency_key\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x0eidempotencyKey\"A\n\x15RollbackModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.ModelR\x05model*\x93\x01\n\nModelStage\x12\x1b\n\x17MODEL_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STAGE_CANDIDATE\x10\x01\x12\x17\n\x13MODEL_STAGE_STAGING\x10\x02\x12\x1a\n\x16MODEL_STAGE_PRODUCTION\x10\x03\x12\x18\n\x14MODEL_STAGE_ARCHIVED\x10\x04*\x8b\x01\n\x0fRolloutStrategy\x12 \n\x1cROLLOUT_STRATEGY_UNSPECIFIED\x10\x00\x12\x1b\n\x17ROLLOUT_STRATEGY_CANARY\x10\x01\x12\x1b\n\x17ROLLOUT_STRATEGY_SHADOW\x10\x02\x12\x1c\n\x18ROLLOUT_STRATEGY_INSTANT\x10\x03\x32\xb1\x04\n\x0cModelService\x12\x7f\n\nListModels\x12\x1e.jobplane.v1.ListModelsRequest\x1a\x1f.jobplane.v1.ListModelsResponse\"0\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/projects/{project}/models\x12z\n\x08GetModel\x12\x1c.jobplane.v1.GetModelRequest\x1a\x1d.jobplane.v1.GetModelResponse\"1\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=projects/*/models/*}\x12\x8e\x01\n\x0cPromoteModel\x12 .jobplane.v1.PromoteModelRequest\x1a!.jobplane.v1.PromoteModelResponse\"9\x8a\xb5\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02+\"&/v1/{name=projects/*/models/*}:promote:\x01*\x12\x92\x01\n\rRollbackModel\x12!.jobplane.v1.RollbackModelRequest\x1a\".jobplane.v1.RollbackModelResponse\":\x8a\xb5\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02,\"\'/v1/{name=projects/*/models/*}:rollback:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,40 +37,72 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_SCORESENTRY']._loaded_options = None
   _globals['_MODEL_SCORESENTRY']._serialized_options = b'8\001'
+  _globals['_MODEL_LABELSENTRY']._loaded_options = None
+  _globals['_MODEL_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_LISTMODELSREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_LISTMODELSREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_LISTMODELSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTMODELSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETMODELREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272H\226\001\272\001\222\001\n\nmodel_name\022)must be projects/{project}/models/{model}\032Ythis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272H\226\001\272\001\222\001\n\nmodel_name\022)must be projects/{project}/models/{model}\032Ythis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['target_stage']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['target_stage']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['approval_ref']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['approval_ref']._serialized_options = b'\272Hgr\003(\200\002\272\001_\n\010one_line\022+must be one line without control characters\032&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['rollout_strategy']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['rollout_strategy']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H`\272\001Z\n\017idempotency_key\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST'].fields_by_name['etag']._serialized_options = b'\272Hgr\003(\200\001\272\001_\n\010one_line\022+must be one line without control characters\032&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')'
+  _globals['_PROMOTEMODELREQUEST']._loaded_options = None
+  _globals['_PROMOTEMODELREQUEST']._serialized_options = b'\272H\274\002\032\313\001\n\016canary_percent\022Ecanary_percent must be 1..50 for a CANARY rollout and 0 for any other\032rthis.rollout_strategy in [0, 1] ? this.canary_percent >= 1 && this.canary_percent <= 50 : this.canary_percent == 0\032l\n\014approval_ref\022)approval_ref must be given for PRODUCTION\0321this.target_stage != 3 || this.approval_ref != \'\''
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['name']._serialized_options = b'\272H\226\001\272\001\222\001\n\nmodel_name\022)must be projects/{project}/models/{model}\032Ythis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['stage']._loaded_options = None
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['stage']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_ROLLBACKMODELREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H`\272\001Z\n\017idempotency_key\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\202\323\344\223\002\037\022\035/v1/projects/{project}/models'
+  _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002\037\022\035/v1/projects/{project}/models'
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\202\323\344\223\002 \022\036/v1/{name=projects/*/models/*}'
+  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002 \022\036/v1/{name=projects/*/models/*}'
   _globals['_MODELSERVICE'].methods_by_name['PromoteModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['PromoteModel']._serialized_options = b'\202\323\344\223\002+\"&/v1/{name=projects/*/models/*}:promote:\001*'
+  _globals['_MODELSERVICE'].methods_by_name['PromoteModel']._serialized_options = b'\212\265\030\004\010\004\020\001\202\323\344\223\002+\"&/v1/{name=projects/*/models/*}:promote:\001*'
   _globals['_MODELSERVICE'].methods_by_name['RollbackModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['RollbackModel']._serialized_options = b'\202\323\344\223\002,\"\'/v1/{name=projects/*/models/*}:rollback:\001*'
-  _globals['_MODELSTAGE']._serialized_start=1841
-  _globals['_MODELSTAGE']._serialized_end=1988
-  _globals['_ROLLOUTSTRATEGY']._serialized_start=1991
-  _globals['_ROLLOUTSTRATEGY']._serialized_end=2130
-  _globals['_MODEL']._serialized_start=112
-  _globals['_MODEL']._serialized_end=897
-  _globals['_MODEL_SCORESENTRY']._serialized_start=508
-  _globals['_MODEL_SCORESENTRY']._serialized_end=565
-  _globals['_MODEL_STAGECHANGE']._serialized_start=568
-  _globals['_MODEL_STAGECHANGE']._serialized_end=897
-  _globals['_LISTMODELSREQUEST']._serialized_start=900
-  _globals['_LISTMODELSREQUEST']._serialized_end=1029
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1031
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1135
-  _globals['_GETMODELREQUEST']._serialized_start=1137
-  _globals['_GETMODELREQUEST']._serialized_end=1174
-  _globals['_GETMODELRESPONSE']._serialized_start=1176
-  _globals['_GETMODELRESPONSE']._serialized_end=1236
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=1239
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=1548
-  _globals['_PROMOTEMODELRESPONSE']._serialized_start=1550
-  _globals['_PROMOTEMODELRESPONSE']._serialized_end=1614
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1617
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1771
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1773
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1838
-  _globals['_MODELSERVICE']._serialized_start=2133
-  _globals['_MODELSERVICE']._serialized_end=2662
+  _globals['_MODELSERVICE'].methods_by_name['RollbackModel']._serialized_options = b'\212\265\030\004\010\004\020\001\202\323\344\223\002,\"\'/v1/{name=projects/*/models/*}:rollback:\001*'
+  _globals['_MODELSTAGE']._serialized_start=3661
+  _globals['_MODELSTAGE']._serialized_end=3808
+  _globals['_ROLLOUTSTRATEGY']._serialized_start=3811
+  _globals['_ROLLOUTSTRATEGY']._serialized_end=3950
+  _globals['_MODEL']._serialized_start=168
+  _globals['_MODEL']._serialized_end=1278
+  _globals['_MODEL_SCORESENTRY']._serialized_start=806
+  _globals['_MODEL_SCORESENTRY']._serialized_end=863
+  _globals['_MODEL_LABELSENTRY']._serialized_start=865
+  _globals['_MODEL_LABELSENTRY']._serialized_end=922
+  _globals['_MODEL_STAGECHANGE']._serialized_start=925
+  _globals['_MODEL_STAGECHANGE']._serialized_end=1278
+  _globals['_LISTMODELSREQUEST']._serialized_start=1281
+  _globals['_LISTMODELSREQUEST']._serialized_end=1527
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1529
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1633
+  _globals['_GETMODELREQUEST']._serialized_start=1636
+  _globals['_GETMODELREQUEST']._serialized_end=1831
+  _globals['_GETMODELRESPONSE']._serialized_start=1833
+  _globals['_GETMODELRESPONSE']._serialized_end=1893
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=1896
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=3027
+  _globals['_PROMOTEMODELRESPONSE']._serialized_start=3029
+  _globals['_PROMOTEMODELRESPONSE']._serialized_end=3093
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=3096
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=3591
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=3593
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=3658
+  _globals['_MODELSERVICE']._serialized_start=3953
+  _globals['_MODELSERVICE']._serialized_end=4514
 # @@protoc_insertion_point(module_scope)

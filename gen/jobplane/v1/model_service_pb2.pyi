@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from jobplane.refs.v1 import refs_pb2 as _refs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,7 +28,7 @@ class _ModelStage:
 class _ModelStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelStage.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_STAGE_UNSPECIFIED: _ModelStage.ValueType  # 0
-    """Invalid."""
+    """Never sent."""
     MODEL_STAGE_CANDIDATE: _ModelStage.ValueType  # 1
     """Registered only."""
     MODEL_STAGE_STAGING: _ModelStage.ValueType  # 2
@@ -39,7 +40,7 @@ class ModelStage(_ModelStage, metaclass=_ModelStageEnumTypeWrapper):
     """ModelStage of a model version."""
 
 MODEL_STAGE_UNSPECIFIED: ModelStage.ValueType  # 0
-"""Invalid."""
+"""Never sent."""
 MODEL_STAGE_CANDIDATE: ModelStage.ValueType  # 1
 """Registered only."""
 MODEL_STAGE_STAGING: ModelStage.ValueType  # 2
@@ -57,11 +58,11 @@ class _RolloutStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rollo
     ROLLOUT_STRATEGY_UNSPECIFIED: _RolloutStrategy.ValueType  # 0
     """Same as CANARY."""
     ROLLOUT_STRATEGY_CANARY: _RolloutStrategy.ValueType  # 1
-    """Share of traffic."""
+    """A share of the traffic goes to the new version."""
     ROLLOUT_STRATEGY_SHADOW: _RolloutStrategy.ValueType  # 2
-    """Mirrored traffic."""
+    """The new version gets a copy of the traffic; its answers are not used."""
     ROLLOUT_STRATEGY_INSTANT: _RolloutStrategy.ValueType  # 3
-    """At once."""
+    """All traffic at once; refused for PRODUCTION."""
 
 class RolloutStrategy(_RolloutStrategy, metaclass=_RolloutStrategyEnumTypeWrapper):
     """RolloutStrategy of a promotion."""
@@ -69,11 +70,11 @@ class RolloutStrategy(_RolloutStrategy, metaclass=_RolloutStrategyEnumTypeWrappe
 ROLLOUT_STRATEGY_UNSPECIFIED: RolloutStrategy.ValueType  # 0
 """Same as CANARY."""
 ROLLOUT_STRATEGY_CANARY: RolloutStrategy.ValueType  # 1
-"""Share of traffic."""
+"""A share of the traffic goes to the new version."""
 ROLLOUT_STRATEGY_SHADOW: RolloutStrategy.ValueType  # 2
-"""Mirrored traffic."""
+"""The new version gets a copy of the traffic; its answers are not used."""
 ROLLOUT_STRATEGY_INSTANT: RolloutStrategy.ValueType  # 3
-"""At once."""
+"""All traffic at once; refused for PRODUCTION."""
 Global___RolloutStrategy: _TypeAlias = RolloutStrategy  # noqa: Y015
 
 @_typing.final
@@ -103,6 +104,26 @@ class Model(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class StageChange(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,20 +134,19 @@ class Model(_message.Message):
         CHANGE_TIME_FIELD_NUMBER: _builtins.int
         ROLLOUT_STRATEGY_FIELD_NUMBER: _builtins.int
         CANARY_PERCENT_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
         to: Global___ModelStage.ValueType
-        """After."""
         actor: _builtins.str
-        """Principal."""
+        """Authenticated principal."""
         approval_ref: _builtins.str
-        """Approval reference."""
+        """As given."""
         rollout_strategy: Global___RolloutStrategy.ValueType
-        """How."""
         canary_percent: _builtins.int
-        """Share of traffic."""
+        """1..50, for CANARY."""
+        reason: _builtins.str
+        """Of a rollback, as given."""
         @_builtins.property
-        def change_time(self) -> _timestamp_pb2.Timestamp:
-            """When."""
-
+        def change_time(self) -> _timestamp_pb2.Timestamp: ...
         def __init__(
             self,
             *,
@@ -136,10 +156,11 @@ class Model(_message.Message):
             change_time: _timestamp_pb2.Timestamp | None = ...,
             rollout_strategy: Global___RolloutStrategy.ValueType = ...,
             canary_percent: _builtins.int = ...,
+            reason: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_ref", b"approval_ref", "canary_percent", b"canary_percent", "change_time", b"change_time", "from", b"from", "rollout_strategy", b"rollout_strategy", "to", b"to"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_ref", b"approval_ref", "canary_percent", b"canary_percent", "change_time", b"change_time", "from", b"from", "reason", b"reason", "rollout_strategy", b"rollout_strategy", "to", b"to"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -155,34 +176,53 @@ class Model(_message.Message):
     LINEAGE_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CANARY_PERCENT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """projects/{project}/models/{model}"""
+    """projects/{project}/models/{model_id}"""
     family: _builtins.str
-    """Family it belongs to."""
+    """What versions are counted in."""
     version: _builtins.int
-    """Version within the family."""
+    """1, 2, 3 ... within the family."""
     stage: Global___ModelStage.ValueType
     gate_passed: _builtins.bool
-    """Whether the gate was passed."""
+    """Whether the eval policy of its job was met; true when there was none."""
     job: _builtins.str
-    """Job that made it."""
+    """Name of the job that made it."""
     artifact: _builtins.str
-    """Weights."""
+    """Name of the artifact with the weights."""
     base_model: _builtins.str
-    """Base model reference."""
+    """{base_model}@{base_version}; empty for a model from scratch."""
     etag: _builtins.str
     """Opaque; changes on every change."""
+    canary_percent: _builtins.int
+    """Share of the stage's traffic, 0..100, while a canary is under way."""
+    sha256: _builtins.str
+    """SHA-256 of the weights, lower-case hex."""
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark."""
 
     @_builtins.property
     def lineage(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Data set versions and parent models."""
+        """Names of the data set versions and parent models it comes from."""
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model.StageChange]:
-        """Promotions and rollbacks, newest first."""
+        """Promotions and rollbacks, newest first; at most 100."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At most 64, as in SubmitJobRequest."""
+
+    @_builtins.property
+    def datasets(self) -> _containers.RepeatedCompositeFieldContainer[_refs_pb2.DatasetVersion]:
+        """Data that it was trained on."""
 
     def __init__(
         self,
@@ -199,10 +239,15 @@ class Model(_message.Message):
         lineage: _abc.Iterable[_builtins.str] | None = ...,
         history: _abc.Iterable[Global___Model.StageChange] | None = ...,
         etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        canary_percent: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+        datasets: _abc.Iterable[_refs_pb2.DatasetVersion] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "base_model", b"base_model", "etag", b"etag", "family", b"family", "gate_passed", b"gate_passed", "history", b"history", "job", b"job", "lineage", b"lineage", "name", b"name", "scores", b"scores", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "base_model", b"base_model", "canary_percent", b"canary_percent", "create_time", b"create_time", "datasets", b"datasets", "etag", b"etag", "family", b"family", "gate_passed", b"gate_passed", "history", b"history", "job", b"job", "labels", b"labels", "lineage", b"lineage", "name", b"name", "scores", b"scores", "sha256", b"sha256", "stage", b"stage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -219,11 +264,13 @@ class ListModelsRequest(_message.Message):
     project: _builtins.str
     """Project id."""
     page_size: _builtins.int
-    """Default 50, at most 1000."""
+    """Default 50; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     filter: _builtins.str
-    """AIP-160 subset over family, stage, job, gate_passed, scores.KEY."""
+    """Grammar of ListJobs over family, version, stage, job, gate_passed, scores.KEY,
+    labels.KEY and create_time.
+    """
     def __init__(
         self,
         *,
@@ -249,7 +296,9 @@ class ListModelsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty exactly at the end."""
     @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]: ...
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """Newest first."""
+
     def __init__(
         self,
         *,
@@ -270,7 +319,7 @@ class GetModelRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Model name."""
+    """projects/{project}/models/{model_id}"""
     def __init__(
         self,
         *,
@@ -316,16 +365,20 @@ class PromoteModelRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Model name."""
+    """projects/{project}/models/{model_id}"""
     target_stage: Global___ModelStage.ValueType
     approval_ref: _builtins.str
-    """Needed for PRODUCTION, and always when the gate was not passed."""
+    """Of the approval in the caller's own system, one line of at most 256 bytes; used once.
+    Required for PRODUCTION, and for any stage when the gate was not passed.
+    """
     rollout_strategy: Global___RolloutStrategy.ValueType
+    """Default CANARY."""
     canary_percent: _builtins.int
-    """1..100, for CANARY."""
+    """1..50 for CANARY, else 0."""
     idempotency_key: _builtins.str
+    """1..128 visible ASCII characters, or empty."""
     etag: _builtins.str
-    """Precondition."""
+    """When set, must match Model.etag."""
     def __init__(
         self,
         *,
@@ -374,12 +427,12 @@ class RollbackModelRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Model now in the stage."""
+    """Model now in the stage, projects/{project}/models/{model_id}"""
     stage: Global___ModelStage.ValueType
-    """Stage to roll back."""
     reason: _builtins.str
-    """Why."""
+    """Kept in the history; at most 1024 bytes."""
     idempotency_key: _builtins.str
+    """1..128 visible ASCII characters, or empty."""
     def __init__(
         self,
         *,
@@ -403,7 +456,7 @@ class RollbackModelResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model:
-        """Model put back."""
+        """The version put back."""
 
     def __init__(
         self,

@@ -76,14 +76,14 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModel(self, request, context):
-        """PromoteModel moves a version to a stage.
+        """PromoteModel moves a version to a stage. It needs a passed gate or an approval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """RollbackModel puts the previous version back.
+        """RollbackModel puts the previous version of a stage back, in one step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

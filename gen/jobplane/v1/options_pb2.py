@@ -23,19 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
+from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobplane/v1/options.proto\x12\x0bjobplane.v1\x1a google/protobuf/descriptor.proto\"Y\n\x06\x41\x63\x63\x65ss\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x11.jobplane.v1.RoleR\x04role\x12(\n\x05scope\x18\x02 \x01(\x0e\x32\x12.jobplane.v1.ScopeR\x05scope*e\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_PUBLIC\x10\x01\x12\x0f\n\x0bROLE_VIEWER\x10\x02\x12\x12\n\x0eROLE_SUBMITTER\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_PROJECT\x10\x01\x12\x10\n\x0cSCOPE_SERVER\x10\x02:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x13.jobplane.v1.AccessR\x06\x61\x63\x63\x65ss:=\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x08R\tsensitiveb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobplane/v1/options.proto\x12\x0bjobplane.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"Y\n\x06\x41\x63\x63\x65ss\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x11.jobplane.v1.RoleR\x04role\x12(\n\x05scope\x18\x02 \x01(\x0e\x32\x12.jobplane.v1.ScopeR\x05scope\"\xc5\x01\n\x0b\x45rrorAnswer\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeR\x04\x63ode\x12\x1f\n\x0bhttp_status\x18\x02 \x01(\x05R\nhttpStatus\x12\x1c\n\tretryable\x18\x03 \x01(\x08R\tretryable\x12\x1b\n\tnext_step\x18\x04 \x01(\tR\x08nextStep\x12\x18\n\x07\x64\x65tails\x18\x05 \x03(\tR\x07\x64\x65tails\x12\x1a\n\x08metadata\x18\x06 \x03(\tR\x08metadata*e\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_PUBLIC\x10\x01\x12\x0f\n\x0bROLE_VIEWER\x10\x02\x12\x12\n\x0eROLE_SUBMITTER\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04*C\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_PROJECT\x10\x01\x12\x10\n\x0cSCOPE_SERVER\x10\x02:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x13.jobplane.v1.AccessR\x06\x61\x63\x63\x65ss:=\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x08R\tsensitive:U\n\x06\x61nswer\x12!.google.protobuf.EnumValueOptions\x18\xd3\x86\x03 \x01(\x0b\x32\x18.jobplane.v1.ErrorAnswerR\x06\x61nswerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=167
-  _globals['_ROLE']._serialized_end=268
-  _globals['_SCOPE']._serialized_start=270
-  _globals['_SCOPE']._serialized_end=337
-  _globals['_ACCESS']._serialized_start=76
-  _globals['_ACCESS']._serialized_end=165
+  _globals['_ROLE']._serialized_start=390
+  _globals['_ROLE']._serialized_end=491
+  _globals['_SCOPE']._serialized_start=493
+  _globals['_SCOPE']._serialized_end=560
+  _globals['_ACCESS']._serialized_start=99
+  _globals['_ACCESS']._serialized_end=188
+  _globals['_ERRORANSWER']._serialized_start=191
+  _globals['_ERRORANSWER']._serialized_end=388
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,14 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
+from google.rpc import code_pb2 as _code_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,7 +29,7 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """Never sent; an RPC without a role is refused to everyone."""
+    """Never used; an RPC without a role is refused to everyone."""
     ROLE_PUBLIC: _Role.ValueType  # 1
     """Needs no credentials."""
     ROLE_VIEWER: _Role.ValueType  # 2
@@ -40,7 +43,7 @@ class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role is the least a caller needs; each role may do all that the ones before it may."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""Never sent; an RPC without a role is refused to everyone."""
+"""Never used; an RPC without a role is refused to everyone."""
 ROLE_PUBLIC: Role.ValueType  # 1
 """Needs no credentials."""
 ROLE_VIEWER: Role.ValueType  # 2
@@ -58,21 +61,21 @@ class _Scope:
 class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
-    """Never sent."""
+    """Never used."""
     SCOPE_PROJECT: _Scope.ValueType  # 1
     """In the project that the request names."""
     SCOPE_SERVER: _Scope.ValueType  # 2
-    """On the server as a whole."""
+    """On the server as a whole; to read there, the role in any project is enough."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """Scope says where the role must be held."""
 
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
-"""Never sent."""
+"""Never used."""
 SCOPE_PROJECT: Scope.ValueType  # 1
 """In the project that the request names."""
 SCOPE_SERVER: Scope.ValueType  # 2
-"""On the server as a whole."""
+"""On the server as a whole; to read there, the role in any project is enough."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final
@@ -84,9 +87,7 @@ class Access(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
-    """Least role."""
     scope: Global___Scope.ValueType
-    """Where."""
     def __init__(
         self,
         *,
@@ -101,9 +102,60 @@ class Access(_message.Message):
 
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
+@_typing.final
+class ErrorAnswer(_message.Message):
+    """ErrorAnswer says how an error reason travels and what a caller does about it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    HTTP_STATUS_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    code: _code_pb2.Code.ValueType
+    """Status code of the RPC."""
+    http_status: _builtins.int
+    """Status of the REST gateway; where it differs from the one that google.rpc.Code
+    has, it is the number that REST clients of such systems expect.
+    """
+    retryable: _builtins.bool
+    """Whether the same call may succeed later without any change."""
+    next_step: _builtins.str
+    """What the caller does next."""
+    @_builtins.property
+    def details(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Messages in google.rpc.Status.details, besides google.rpc.ErrorInfo."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys in google.rpc.ErrorInfo.metadata."""
+
+    def __init__(
+        self,
+        *,
+        code: _code_pb2.Code.ValueType = ...,
+        http_status: _builtins.int = ...,
+        retryable: _builtins.bool = ...,
+        next_step: _builtins.str = ...,
+        details: _abc.Iterable[_builtins.str] | None = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "details", b"details", "http_status", b"http_status", "metadata", b"metadata", "next_step", b"next_step", "retryable", b"retryable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorAnswer: _TypeAlias = ErrorAnswer  # noqa: Y015
+
 ACCESS_FIELD_NUMBER: _builtins.int
 SENSITIVE_FIELD_NUMBER: _builtins.int
+ANSWER_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
 """Deny by default: a method without this is refused, and fails the tests."""
 sensitive: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
-"""The value may be a secret: never logged, never put into an event or an error."""
+"""The value may be a secret: it is never written to logs, traces or error messages."""
+answer: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, Global___ErrorAnswer]
+"""Every error reason but the unspecified one carries this."""

@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/v1/quota_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n\x05Quota\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x36\n\x06limits\x18\x02 \x03(\x0b\x32\x1e.jobplane.v1.Quota.LimitsEntryR\x06limits\x12\x33\n\x05usage\x18\x03 \x03(\x0b\x32\x1d.jobplane.v1.Quota.UsageEntryR\x05usage\x12\x39\n\nreset_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tresetTime\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tag\x1a\x39\n\x0bLimitsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x38\n\nUsageEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\"\xaa\x01\n\x05Queue\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.QueueStateR\x05state\x12\x16\n\x06queued\x18\x03 \x01(\x03R\x06queued\x12\x16\n\x06\x61\x63tive\x18\x04 \x01(\x03R\x06\x61\x63tive\x12.\n\x13oldest_wait_seconds\x18\x05 \x01(\x01R\x11oldestWaitSeconds\"%\n\x0fGetQuotaRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetQuotaResponse\x12(\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaR\x05quota\"{\n\x12UpdateQuotaRequest\x12(\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaR\x05quota\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"?\n\x13UpdateQuotaResponse\x12(\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaR\x05quota\"O\n\x11ListQueuesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"h\n\x12ListQueuesResponse\x12*\n\x06queues\x18\x01 \x03(\x0b\x32\x12.jobplane.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n\x14SetQueueStateRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.QueueStateR\x05state\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"A\n\x15SetQueueStateResponse\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QueueR\x05queue*q\n\nQueueState\x12\x1b\n\x17QUEUE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10QUEUE_STATE_OPEN\x10\x01\x12\x18\n\x14QUEUE_STATE_CORDONED\x10\x02\x12\x16\n\x12QUEUE_STATE_CLOSED\x10\x03\x32\xef\x03\n\x0cQuotaService\x12o\n\x08GetQuota\x12\x1c.jobplane.v1.GetQuotaRequest\x1a\x1d.jobplane.v1.GetQuotaResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=projects/*/quota}\x12\x82\x01\n\x0bUpdateQuota\x12\x1f.jobplane.v1.UpdateQuotaRequest\x1a .jobplane.v1.UpdateQuotaResponse\"0\x82\xd3\xe4\x93\x02*2!/v1/{quota.name=projects/*/quota}:\x05quota\x12\x64\n\nListQueues\x12\x1e.jobplane.v1.ListQueuesRequest\x1a\x1f.jobplane.v1.ListQueuesResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/queues\x12\x82\x01\n\rSetQueueState\x12!.jobplane.v1.SetQueueStateRequest\x1a\".jobplane.v1.SetQueueStateResponse\"*\x90\x02\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=queues/*}:setState:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/v1/quota_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19jobplane/v1/options.proto\"\x9f\x06\n\x05Quota\x12\x82\x01\n\x04name\x18\x01 \x01(\tBn\xbaHk\xba\x01h\n\nquota_name\x12 must be projects/{project}/quota\x1a\x38this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/quota$\')R\x04name\x12\xab\x02\n\x06limits\x18\x02 \x03(\x0b\x32\x1e.jobplane.v1.Quota.LimitsEntryB\xf2\x01\xbaH\xee\x01\x9a\x01\xea\x01\x10\x80\x01\"\xd5\x01\xba\x01\xd1\x01\n\x06metric\x12Vmust be queued, running, running.KIND, submits_per_minute, gpu_hours or artifact_bytes\x1aothis.matches(\'^(queued|running|running\\\\.[a-z][a-z0-9_.-]{0,62}|submits_per_minute|gpu_hours|artifact_bytes)$\')*\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x06limits\x12\x33\n\x05usage\x18\x03 \x03(\x0b\x32\x1d.jobplane.v1.Quota.UsageEntryR\x05usage\x12\x39\n\nreset_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tresetTime\x12~\n\x04\x65tag\x18\x05 \x01(\tBj\xbaHgr\x03(\x80\x01\xba\x01_\n\x08one_line\x12+must be one line without control characters\x1a&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')R\x04\x65tag\x1a\x39\n\x0bLimitsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x38\n\nUsageEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\"\xaa\x01\n\x05Queue\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.QueueStateR\x05state\x12\x16\n\x06queued\x18\x03 \x01(\x03R\x06queued\x12\x16\n\x06\x61\x63tive\x18\x04 \x01(\x03R\x06\x61\x63tive\x12.\n\x13oldest_wait_seconds\x18\x05 \x01(\x01R\x11oldestWaitSeconds\"\x96\x01\n\x0fGetQuotaRequest\x12\x82\x01\n\x04name\x18\x01 \x01(\tBn\xbaHk\xba\x01h\n\nquota_name\x12 must be projects/{project}/quota\x1a\x38this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/quota$\')R\x04name\"<\n\x10GetQuotaResponse\x12(\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaR\x05quota\"\xce\x02\n\x12UpdateQuotaRequest\x12\x30\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaB\x06\xbaH\x03\xc8\x01\x01R\x05quota\x12\x85\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xc7\x01\xbaH\xc3\x01\xba\x01\xbc\x01\n\x0bupdate_mask\x12\x34must name 1..64 paths among limits and limits.METRIC\x1awsize(this.paths) > 0 && size(this.paths) <= 64 && this.paths.all(p, p.matches(\'^limits(\\\\.[a-z][a-z0-9_.-]{0,127})?$\'))\xc8\x01\x01R\nupdateMask\"?\n\x13UpdateQuotaResponse\x12(\n\x05quota\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QuotaR\x05quota\"X\n\x11ListQueuesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"h\n\x12ListQueuesResponse\x12*\n\x06queues\x18\x01 \x03(\x0b\x32\x12.jobplane.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x02\n\x14SetQueueStateRequest\x12q\n\x04name\x18\x01 \x01(\tB]\xbaHZ\xba\x01W\n\nqueue_name\x12\x16must be queues/{queue}\x1a\x31this.matches(\'^queues/[a-z0-9][a-z0-9_-]{0,62}$\')R\x04name\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32\x17.jobplane.v1.QueueStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x05state\x12[\n\x06reason\x18\x03 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x06reason\"A\n\x15SetQueueStateResponse\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x12.jobplane.v1.QueueR\x05queue*q\n\nQueueState\x12\x1b\n\x17QUEUE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10QUEUE_STATE_OPEN\x10\x01\x12\x18\n\x14QUEUE_STATE_CORDONED\x10\x02\x12\x16\n\x12QUEUE_STATE_CLOSED\x10\x03\x32\x8f\x04\n\x0cQuotaService\x12w\n\x08GetQuota\x12\x1c.jobplane.v1.GetQuotaRequest\x1a\x1d.jobplane.v1.GetQuotaResponse\".\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=projects/*/quota}\x12\x8a\x01\n\x0bUpdateQuota\x12\x1f.jobplane.v1.UpdateQuotaRequest\x1a .jobplane.v1.UpdateQuotaResponse\"8\x8a\xb5\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02*2!/v1/{quota.name=projects/*/quota}:\x05quota\x12l\n\nListQueues\x12\x1e.jobplane.v1.ListQueuesRequest\x1a\x1f.jobplane.v1.ListQueuesResponse\"\x1d\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/queues\x12\x8a\x01\n\rSetQueueState\x12!.jobplane.v1.SetQueueStateRequest\x1a\".jobplane.v1.SetQueueStateResponse\"2\x90\x02\x02\x8a\xb5\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=queues/*}:setState:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,40 +39,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTA_LIMITSENTRY']._serialized_options = b'8\001'
   _globals['_QUOTA_USAGEENTRY']._loaded_options = None
   _globals['_QUOTA_USAGEENTRY']._serialized_options = b'8\001'
+  _globals['_QUOTA'].fields_by_name['name']._loaded_options = None
+  _globals['_QUOTA'].fields_by_name['name']._serialized_options = b'\272Hk\272\001h\n\nquota_name\022 must be projects/{project}/quota\0328this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/quota$\')'
+  _globals['_QUOTA'].fields_by_name['limits']._loaded_options = None
+  _globals['_QUOTA'].fields_by_name['limits']._serialized_options = b'\272H\356\001\232\001\352\001\020\200\001\"\325\001\272\001\321\001\n\006metric\022Vmust be queued, running, running.KIND, submits_per_minute, gpu_hours or artifact_bytes\032othis.matches(\'^(queued|running|running\\\\.[a-z][a-z0-9_.-]{0,62}|submits_per_minute|gpu_hours|artifact_bytes)$\')*\r\022\013)\000\000\000\000\000\000\000\000@\001'
+  _globals['_QUOTA'].fields_by_name['etag']._loaded_options = None
+  _globals['_QUOTA'].fields_by_name['etag']._serialized_options = b'\272Hgr\003(\200\001\272\001_\n\010one_line\022+must be one line without control characters\032&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')'
+  _globals['_GETQUOTAREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETQUOTAREQUEST'].fields_by_name['name']._serialized_options = b'\272Hk\272\001h\n\nquota_name\022 must be projects/{project}/quota\0328this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/quota$\')'
+  _globals['_UPDATEQUOTAREQUEST'].fields_by_name['quota']._loaded_options = None
+  _globals['_UPDATEQUOTAREQUEST'].fields_by_name['quota']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEQUOTAREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEQUOTAREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\303\001\272\001\274\001\n\013update_mask\0224must name 1..64 paths among limits and limits.METRIC\032wsize(this.paths) > 0 && size(this.paths) <= 64 && this.paths.all(p, p.matches(\'^limits(\\\\.[a-z][a-z0-9_.-]{0,127})?$\'))\310\001\001'
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['name']._serialized_options = b'\272HZ\272\001W\n\nqueue_name\022\026must be queues/{queue}\0321this.matches(\'^queues/[a-z0-9][a-z0-9_-]{0,62}$\')'
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['state']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SETQUEUESTATEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
   _globals['_QUOTASERVICE'].methods_by_name['GetQuota']._loaded_options = None
-  _globals['_QUOTASERVICE'].methods_by_name['GetQuota']._serialized_options = b'\220\002\001\202\323\344\223\002\035\022\033/v1/{name=projects/*/quota}'
+  _globals['_QUOTASERVICE'].methods_by_name['GetQuota']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002\035\022\033/v1/{name=projects/*/quota}'
   _globals['_QUOTASERVICE'].methods_by_name['UpdateQuota']._loaded_options = None
-  _globals['_QUOTASERVICE'].methods_by_name['UpdateQuota']._serialized_options = b'\202\323\344\223\002*2!/v1/{quota.name=projects/*/quota}:\005quota'
+  _globals['_QUOTASERVICE'].methods_by_name['UpdateQuota']._serialized_options = b'\212\265\030\004\010\004\020\002\202\323\344\223\002*2!/v1/{quota.name=projects/*/quota}:\005quota'
   _globals['_QUOTASERVICE'].methods_by_name['ListQueues']._loaded_options = None
-  _globals['_QUOTASERVICE'].methods_by_name['ListQueues']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/queues'
+  _globals['_QUOTASERVICE'].methods_by_name['ListQueues']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\002\202\323\344\223\002\014\022\n/v1/queues'
   _globals['_QUOTASERVICE'].methods_by_name['SetQueueState']._loaded_options = None
-  _globals['_QUOTASERVICE'].methods_by_name['SetQueueState']._serialized_options = b'\220\002\002\202\323\344\223\002!\"\034/v1/{name=queues/*}:setState:\001*'
-  _globals['_QUEUESTATE']._serialized_start=1313
-  _globals['_QUEUESTATE']._serialized_end=1426
-  _globals['_QUOTA']._serialized_start=146
-  _globals['_QUOTA']._serialized_end=478
-  _globals['_QUOTA_LIMITSENTRY']._serialized_start=363
-  _globals['_QUOTA_LIMITSENTRY']._serialized_end=420
-  _globals['_QUOTA_USAGEENTRY']._serialized_start=422
-  _globals['_QUOTA_USAGEENTRY']._serialized_end=478
-  _globals['_QUEUE']._serialized_start=481
-  _globals['_QUEUE']._serialized_end=651
-  _globals['_GETQUOTAREQUEST']._serialized_start=653
-  _globals['_GETQUOTAREQUEST']._serialized_end=690
-  _globals['_GETQUOTARESPONSE']._serialized_start=692
-  _globals['_GETQUOTARESPONSE']._serialized_end=752
-  _globals['_UPDATEQUOTAREQUEST']._serialized_start=754
-  _globals['_UPDATEQUOTAREQUEST']._serialized_end=877
-  _globals['_UPDATEQUOTARESPONSE']._serialized_start=879
-  _globals['_UPDATEQUOTARESPONSE']._serialized_end=942
-  _globals['_LISTQUEUESREQUEST']._serialized_start=944
-  _globals['_LISTQUEUESREQUEST']._serialized_end=1023
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=1025
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=1129
-  _globals['_SETQUEUESTATEREQUEST']._serialized_start=1131
-  _globals['_SETQUEUESTATEREQUEST']._serialized_end=1244
-  _globals['_SETQUEUESTATERESPONSE']._serialized_start=1246
-  _globals['_SETQUEUESTATERESPONSE']._serialized_end=1311
-  _globals['_QUOTASERVICE']._serialized_start=1429
-  _globals['_QUOTASERVICE']._serialized_end=1924
+  _globals['_QUOTASERVICE'].methods_by_name['SetQueueState']._serialized_options = b'\220\002\002\212\265\030\004\010\004\020\002\202\323\344\223\002!\"\034/v1/{name=queues/*}:setState:\001*'
+  _globals['_QUEUESTATE']._serialized_start=2319
+  _globals['_QUEUESTATE']._serialized_end=2432
+  _globals['_QUOTA']._serialized_start=173
+  _globals['_QUOTA']._serialized_end=972
+  _globals['_QUOTA_LIMITSENTRY']._serialized_start=857
+  _globals['_QUOTA_LIMITSENTRY']._serialized_end=914
+  _globals['_QUOTA_USAGEENTRY']._serialized_start=916
+  _globals['_QUOTA_USAGEENTRY']._serialized_end=972
+  _globals['_QUEUE']._serialized_start=975
+  _globals['_QUEUE']._serialized_end=1145
+  _globals['_GETQUOTAREQUEST']._serialized_start=1148
+  _globals['_GETQUOTAREQUEST']._serialized_end=1298
+  _globals['_GETQUOTARESPONSE']._serialized_start=1300
+  _globals['_GETQUOTARESPONSE']._serialized_end=1360
+  _globals['_UPDATEQUOTAREQUEST']._serialized_start=1363
+  _globals['_UPDATEQUOTAREQUEST']._serialized_end=1697
+  _globals['_UPDATEQUOTARESPONSE']._serialized_start=1699
+  _globals['_UPDATEQUOTARESPONSE']._serialized_end=1762
+  _globals['_LISTQUEUESREQUEST']._serialized_start=1764
+  _globals['_LISTQUEUESREQUEST']._serialized_end=1852
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=1854
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=1958
+  _globals['_SETQUEUESTATEREQUEST']._serialized_start=1961
+  _globals['_SETQUEUESTATEREQUEST']._serialized_end=2250
+  _globals['_SETQUEUESTATERESPONSE']._serialized_start=2252
+  _globals['_SETQUEUESTATERESPONSE']._serialized_end=2317
+  _globals['_QUOTASERVICE']._serialized_start=2435
+  _globals['_QUOTASERVICE']._serialized_end=2962
 # @@protoc_insertion_point(module_scope)

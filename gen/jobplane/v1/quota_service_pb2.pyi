@@ -28,30 +28,30 @@ class _QueueState:
 class _QueueStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     QUEUE_STATE_UNSPECIFIED: _QueueState.ValueType  # 0
-    """Invalid."""
+    """Never sent."""
     QUEUE_STATE_OPEN: _QueueState.ValueType  # 1
     """Accepts and dispatches."""
     QUEUE_STATE_CORDONED: _QueueState.ValueType  # 2
-    """Accepts, does not dispatch."""
+    """Accepts, does not dispatch; its jobs wait with QUEUE_CORDONED."""
     QUEUE_STATE_CLOSED: _QueueState.ValueType  # 3
-    """Refuses submits, drains what it has."""
+    """Refuses submits with reason QUEUE_CLOSED, and drains what it has."""
 
 class QueueState(_QueueState, metaclass=_QueueStateEnumTypeWrapper):
-    """QueueState of a queue."""
+    """QueueState of a queue; OPEN from its first use."""
 
 QUEUE_STATE_UNSPECIFIED: QueueState.ValueType  # 0
-"""Invalid."""
+"""Never sent."""
 QUEUE_STATE_OPEN: QueueState.ValueType  # 1
 """Accepts and dispatches."""
 QUEUE_STATE_CORDONED: QueueState.ValueType  # 2
-"""Accepts, does not dispatch."""
+"""Accepts, does not dispatch; its jobs wait with QUEUE_CORDONED."""
 QUEUE_STATE_CLOSED: QueueState.ValueType  # 3
-"""Refuses submits, drains what it has."""
+"""Refuses submits with reason QUEUE_CLOSED, and drains what it has."""
 Global___QueueState: _TypeAlias = QueueState  # noqa: Y015
 
 @_typing.final
 class Quota(_message.Message):
-    """Quota of a project. A limit of 0 means unlimited."""
+    """Quota of a project."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -106,17 +106,17 @@ class Quota(_message.Message):
     """Opaque; changes on every change of limits."""
     @_builtins.property
     def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Limits by metric: "queued", "running", "running.KIND", "submits_per_minute",
-        "gpu_hours", "artifact_bytes".
+        """By metric: "queued", "running", "running.KIND", "submits_per_minute", "gpu_hours",
+        "artifact_bytes". At least 0; a metric that is not there is unlimited.
         """
 
     @_builtins.property
     def usage(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Usage by the same metrics."""
+        """By the same metrics."""
 
     @_builtins.property
     def reset_time(self) -> _timestamp_pb2.Timestamp:
-        """When budget metrics start again."""
+        """When gpu_hours starts again from 0."""
 
     def __init__(
         self,
@@ -152,9 +152,9 @@ class Queue(_message.Message):
     queued: _builtins.int
     """Jobs in QUEUED."""
     active: _builtins.int
-    """Jobs in ACTIVE phase."""
+    """Jobs in phase ACTIVE."""
     oldest_wait_seconds: _builtins.float
-    """Age of the oldest queued job in seconds."""
+    """Age of the oldest job in QUEUED; 0 when there is none."""
     def __init__(
         self,
         *,
@@ -178,7 +178,7 @@ class GetQuotaRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Quota name."""
+    """projects/{project}/quota"""
     def __init__(
         self,
         *,
@@ -224,7 +224,9 @@ class UpdateQuotaRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Among "limits", "limits.METRIC"."""
+        """1..64 paths among "limits" and "limits.METRIC"; a metric that is named but not given
+        loses its limit.
+        """
 
     def __init__(
         self,
@@ -267,9 +269,9 @@ class ListQueuesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 50, at most 1000."""
+    """Default 50; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -293,7 +295,9 @@ class ListQueuesResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty exactly at the end."""
     @_builtins.property
-    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]: ...
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
+        """By name."""
+
     def __init__(
         self,
         *,
@@ -316,11 +320,10 @@ class SetQueueStateRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Queue name."""
+    """queues/{queue}"""
     state: Global___QueueState.ValueType
-    """Wished state."""
     reason: _builtins.str
-    """Kept in the audit log."""
+    """Kept in the audit log; at most 1024 bytes."""
     def __init__(
         self,
         *,

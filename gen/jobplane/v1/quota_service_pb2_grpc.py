@@ -69,7 +69,7 @@ class QuotaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateQuota(self, request, context):
-        """UpdateQuota changes limits.
+        """UpdateQuota changes limits. It needs the role on the server: nobody raises their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class QuotaServiceStub:
     GetQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.GetQuotaRequest, _quota_service_pb2.GetQuotaResponse]
     """GetQuota reads limits and usage."""
     UpdateQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateQuotaRequest, _quota_service_pb2.UpdateQuotaResponse]
-    """UpdateQuota changes limits."""
+    """UpdateQuota changes limits. It needs the role on the server: nobody raises their own."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListQueuesRequest, _quota_service_pb2.ListQueuesResponse]
     """ListQueues reads depth and state of queues."""
     SetQueueState: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.SetQueueStateRequest, _quota_service_pb2.SetQueueStateResponse]
@@ -50,7 +50,7 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     GetQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.GetQuotaRequest, _quota_service_pb2.GetQuotaResponse]  # type: ignore[assignment]
     """GetQuota reads limits and usage."""
     UpdateQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateQuotaRequest, _quota_service_pb2.UpdateQuotaResponse]  # type: ignore[assignment]
-    """UpdateQuota changes limits."""
+    """UpdateQuota changes limits. It needs the role on the server: nobody raises their own."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListQueuesRequest, _quota_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """ListQueues reads depth and state of queues."""
     SetQueueState: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.SetQueueStateRequest, _quota_service_pb2.SetQueueStateResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quota_service_pb2.UpdateQuotaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.UpdateQuotaResponse, _abc.Awaitable[_quota_service_pb2.UpdateQuotaResponse]]:
-        """UpdateQuota changes limits."""
+        """UpdateQuota changes limits. It needs the role on the server: nobody raises their own."""
 
     @_abc_1.abstractmethod
     def ListQueues(

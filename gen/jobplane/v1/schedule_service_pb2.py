@@ -27,61 +27,114 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from jobplane.v1 import job_service_pb2 as jobplane_dot_v1_dot_job__service__pb2
+from jobplane.v1 import options_pb2 as jobplane_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"jobplane/v1/schedule_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djobplane/v1/job_service.proto\"\x9f\x04\n\x08Schedule\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04\x63ron\x18\x02 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x03 \x01(\tR\x08timeZone\x12\x41\n\x0eoverlap_policy\x18\x04 \x01(\x0e\x32\x1a.jobplane.v1.OverlapPolicyR\roverlapPolicy\x12@\n\x0e\x63\x61tchup_window\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\rcatchupWindow\x12\x31\n\x06jitter\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12\x39\n\x08template\x18\x07 \x01(\x0b\x32\x1d.jobplane.v1.SubmitJobRequestR\x08template\x12\x16\n\x06paused\x18\x08 \x01(\x08R\x06paused\x12!\n\x0cpause_reason\x18\t \x01(\tR\x0bpauseReason\x12\x30\n\x14pause_after_failures\x18\n \x01(\x05R\x12pauseAfterFailures\x12\x39\n\nnext_times\x18\x0b \x03(\x0b\x32\x1a.google.protobuf.TimestampR\tnextTimes\x12\x1f\n\x0brecent_jobs\x18\x0c \x03(\tR\nrecentJobs\x12\x12\n\x04\x65tag\x18\r \x01(\tR\x04\x65tag\"\x85\x01\n\x15\x43reateScheduleRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1f\n\x0bschedule_id\x18\x02 \x01(\tR\nscheduleId\x12\x31\n\x08schedule\x18\x03 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"K\n\x16\x43reateScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"(\n\x12GetScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"H\n\x13GetScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"l\n\x14ListSchedulesRequest\x12\x18\n\x07project\x18\x01 \x01(\tR\x07project\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"t\n\x15ListSchedulesResponse\x12\x33\n\tschedules\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.ScheduleR\tschedules\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x87\x01\n\x15UpdateScheduleRequest\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"K\n\x16UpdateScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"+\n\x15\x44\x65leteScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\x18\n\x16\x44\x65leteScheduleResponse\"U\n\x16TriggerScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\"W\n\x17TriggerScheduleResponse\x12<\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1e.jobplane.v1.SubmitJobResponseR\tsubmitted\"_\n\x16PreviewScheduleRequest\x12\x12\n\x04\x63ron\x18\x01 \x01(\tR\x04\x63ron\x12\x1b\n\ttime_zone\x18\x02 \x01(\tR\x08timeZone\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\"K\n\x17PreviewScheduleResponse\x12\x30\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x05times*\xa3\x01\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ONE\x10\x02\x12!\n\x1dOVERLAP_POLICY_CANCEL_RUNNING\x10\x03\x12\x18\n\x14OVERLAP_POLICY_ALLOW\x10\x04\x32\xd9\x07\n\x0fScheduleService\x12\x86\x01\n\x0e\x43reateSchedule\x12\".jobplane.v1.CreateScheduleRequest\x1a#.jobplane.v1.CreateScheduleResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/projects/{project}/schedules:\x01*\x12~\n\x0bGetSchedule\x12\x1f.jobplane.v1.GetScheduleRequest\x1a .jobplane.v1.GetScheduleResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\x12!/v1/{name=projects/*/schedules/*}\x12\x83\x01\n\rListSchedules\x12!.jobplane.v1.ListSchedulesRequest\x1a\".jobplane.v1.ListSchedulesResponse\"+\x90\x02\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/projects/{project}/schedules\x12\x97\x01\n\x0eUpdateSchedule\x12\".jobplane.v1.UpdateScheduleRequest\x1a#.jobplane.v1.UpdateScheduleResponse\"<\x82\xd3\xe4\x93\x02\x36\x32*/v1/{schedule.name=projects/*/schedules/*}:\x08schedule\x12\x87\x01\n\x0e\x44\x65leteSchedule\x12\".jobplane.v1.DeleteScheduleRequest\x1a#.jobplane.v1.DeleteScheduleResponse\",\x90\x02\x02\x82\xd3\xe4\x93\x02#*!/v1/{name=projects/*/schedules/*}\x12\x92\x01\n\x0fTriggerSchedule\x12#.jobplane.v1.TriggerScheduleRequest\x1a$.jobplane.v1.TriggerScheduleResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/{name=projects/*/schedules/*}:trigger:\x01*\x12~\n\x0fPreviewSchedule\x12#.jobplane.v1.PreviewScheduleRequest\x1a$.jobplane.v1.PreviewScheduleResponse\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/schedules:previewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"jobplane/v1/schedule_service.proto\x12\x0bjobplane.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djobplane/v1/job_service.proto\x1a\x19jobplane/v1/options.proto\"\xab\x0b\n\x08Schedule\x12\xe0\x01\n\x04name\x18\x01 \x01(\tB\xcb\x01\xbaH\xc7\x01\xba\x01\xc3\x01\n\rschedule_name\x12\x46must be projects/{project}/schedules/{schedule_id}, or empty on create\x1ajthis == \'\' || this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\x12\xc6\x01\n\x04\x63ron\x18\x02 \x01(\tB\xb1\x01\xbaH\xad\x01\xba\x01\xa9\x01\n\x04\x63ron\x12Jmust have five fields, for example 0 6 * * MON-FRI, at most 256 characters\x1aUthis.size() <= 256 && this.matches(\'^[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4}$\')R\x04\x63ron\x12\x9f\x01\n\ttime_zone\x18\x03 \x01(\tB\x81\x01\xbaH~\xba\x01{\n\ttime_zone\x12/must be an IANA zone, for example Europe/Berlin\x1a=this == \'\' || this.matches(\'^[A-Za-z][A-Za-z0-9_+/-]{0,62}$\')R\x08timeZone\x12K\n\x0eoverlap_policy\x18\x04 \x01(\x0e\x32\x1a.jobplane.v1.OverlapPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\roverlapPolicy\x12Q\n\x0e\x63\x61tchup_window\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xbd\xa3\x01\x32\x00R\rcatchupWindow\x12@\n\x06jitter\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00R\x06jitter\x12\x41\n\x08template\x18\x07 \x01(\x0b\x32\x1d.jobplane.v1.SubmitJobRequestB\x06\xbaH\x03\xd8\x01\x03R\x08template\x12\x16\n\x06paused\x18\x08 \x01(\x08R\x06paused\x12\x66\n\x0cpause_reason\x18\t \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x0bpauseReason\x12<\n\x14pause_after_failures\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x12pauseAfterFailures\x12\x39\n\nnext_times\x18\x0b \x03(\x0b\x32\x1a.google.protobuf.TimestampR\tnextTimes\x12\x1f\n\x0brecent_jobs\x18\x0c \x03(\tR\nrecentJobs\x12~\n\x04\x65tag\x18\r \x01(\tBj\xbaHgr\x03(\x80\x01\xba\x01_\n\x08one_line\x12+must be one line without control characters\x1a&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')R\x04\x65tag\x12;\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x18\n\x07\x63reator\x18\x10 \x01(\tR\x07\x63reator\"\xe5\x02\n\x15\x43reateScheduleRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12\x8a\x01\n\x0bschedule_id\x18\x02 \x01(\tBi\xbaHf\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\nscheduleId\x12\x39\n\x08schedule\x18\x03 \x01(\x0b\x32\x15.jobplane.v1.ScheduleB\x06\xbaH\x03\xc8\x01\x01R\x08schedule\"K\n\x16\x43reateScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"\xd2\x01\n\x12GetScheduleRequest\x12\xbb\x01\n\x04name\x18\x01 \x01(\tB\xa6\x01\xbaH\xa2\x01\xba\x01\x9e\x01\n\rschedule_name\x12/must be projects/{project}/schedules/{schedule}\x1a\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\"H\n\x13GetScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"\xe1\x01\n\x14ListSchedulesRequest\x12\x83\x01\n\x07project\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x07project\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')R\x07project\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"t\n\x15ListSchedulesResponse\x12\x33\n\tschedules\x18\x01 \x03(\x0b\x32\x15.jobplane.v1.ScheduleR\tschedules\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x05\n\x15UpdateScheduleRequest\x12\x39\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleB\x06\xbaH\x03\xd8\x01\x03R\x08schedule\x12\xb3\x03\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xf5\x02\xbaH\xf1\x02\xba\x01\xea\x02\n\x0bupdate_mask\x12\x8c\x01must name 1..16 paths among cron, time_zone, overlap_policy, catchup_window, jitter, template, paused, pause_reason and pause_after_failures\x1a\xcb\x01size(this.paths) > 0 && size(this.paths) <= 16 && this.paths.all(p, p in [\'cron\', \'time_zone\', \'overlap_policy\', \'catchup_window\', \'jitter\', \'template\', \'paused\', \'pause_reason\', \'pause_after_failures\'])\xc8\x01\x01R\nupdateMask:\xbb\x01\xbaH\xb7\x01\x1a\xb4\x01\n\x08schedule\x12%schedule must be given, with its name\x1a\x80\x01has(this.schedule) && this.schedule.name.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\"K\n\x16UpdateScheduleResponse\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.jobplane.v1.ScheduleR\x08schedule\"\xd5\x01\n\x15\x44\x65leteScheduleRequest\x12\xbb\x01\n\x04name\x18\x01 \x01(\tB\xa6\x01\xbaH\xa2\x01\xba\x01\x9e\x01\n\rschedule_name\x12/must be projects/{project}/schedules/{schedule}\x1a\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\"\x18\n\x16\x44\x65leteScheduleResponse\"\xe5\x02\n\x16TriggerScheduleRequest\x12\xbb\x01\n\x04name\x18\x01 \x01(\tB\xa6\x01\xbaH\xa2\x01\xba\x01\x9e\x01\n\rschedule_name\x12/must be projects/{project}/schedules/{schedule}\x1a\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x04name\x12\x8c\x01\n\x0fidempotency_key\x18\x02 \x01(\tBc\xbaH`\xba\x01Z\n\x0fidempotency_key\x12\'must be 1..128 visible ASCII characters\x1a\x1ethis.matches(\'^[!-~]{1,128}$\')\xd8\x01\x01R\x0eidempotencyKey\"W\n\x17TriggerScheduleResponse\x12<\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1e.jobplane.v1.SubmitJobResponseR\tsubmitted\"\xe9\x03\n\x16PreviewScheduleRequest\x12\xc6\x01\n\x04\x63ron\x18\x01 \x01(\tB\xb1\x01\xbaH\xad\x01\xba\x01\xa9\x01\n\x04\x63ron\x12Jmust have five fields, for example 0 6 * * MON-FRI, at most 256 characters\x1aUthis.size() <= 256 && this.matches(\'^[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4}$\')R\x04\x63ron\x12\x9f\x01\n\ttime_zone\x18\x02 \x01(\tB\x81\x01\xbaH~\xba\x01{\n\ttime_zone\x12/must be an IANA zone, for example Europe/Berlin\x1a=this == \'\' || this.matches(\'^[A-Za-z][A-Za-z0-9_+/-]{0,62}$\')R\x08timeZone\x12\x1f\n\x05\x63ount\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x05\x63ount\x12\x43\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\x0b\"\x07\x08\xff\x82\xd1\xff\xaf\x07\x32\x00R\x05\x61\x66ter\"K\n\x17PreviewScheduleResponse\x12\x30\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x05times*\xa3\x01\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ONE\x10\x02\x12!\n\x1dOVERLAP_POLICY_CANCEL_RUNNING\x10\x03\x12\x18\n\x14OVERLAP_POLICY_ALLOW\x10\x04\x32\x93\x08\n\x0fScheduleService\x12\x8e\x01\n\x0e\x43reateSchedule\x12\".jobplane.v1.CreateScheduleRequest\x1a#.jobplane.v1.CreateScheduleResponse\"3\x8a\xb5\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02%\" /v1/projects/{project}/schedules:\x01*\x12\x86\x01\n\x0bGetSchedule\x12\x1f.jobplane.v1.GetScheduleRequest\x1a .jobplane.v1.GetScheduleResponse\"4\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02#\x12!/v1/{name=projects/*/schedules/*}\x12\x8b\x01\n\rListSchedules\x12!.jobplane.v1.ListSchedulesRequest\x1a\".jobplane.v1.ListSchedulesResponse\"3\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/projects/{project}/schedules\x12\x9f\x01\n\x0eUpdateSchedule\x12\".jobplane.v1.UpdateScheduleRequest\x1a#.jobplane.v1.UpdateScheduleResponse\"D\x8a\xb5\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x36\x32*/v1/{schedule.name=projects/*/schedules/*}:\x08schedule\x12\x8f\x01\n\x0e\x44\x65leteSchedule\x12\".jobplane.v1.DeleteScheduleRequest\x1a#.jobplane.v1.DeleteScheduleResponse\"4\x90\x02\x02\x8a\xb5\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02#*!/v1/{name=projects/*/schedules/*}\x12\x9a\x01\n\x0fTriggerSchedule\x12#.jobplane.v1.TriggerScheduleRequest\x1a$.jobplane.v1.TriggerScheduleResponse\"<\x8a\xb5\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02.\")/v1/{name=projects/*/schedules/*}:trigger:\x01*\x12\x86\x01\n\x0fPreviewSchedule\x12#.jobplane.v1.PreviewScheduleRequest\x1a$.jobplane.v1.PreviewScheduleResponse\"(\x90\x02\x01\x8a\xb5\x18\x04\x08\x02\x10\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/schedules:previewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.v1.schedule_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['name']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['name']._serialized_options = b'\272H\307\001\272\001\303\001\n\rschedule_name\022Fmust be projects/{project}/schedules/{schedule_id}, or empty on create\032jthis == \'\' || this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_SCHEDULE'].fields_by_name['cron']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['cron']._serialized_options = b'\272H\255\001\272\001\251\001\n\004cron\022Jmust have five fields, for example 0 6 * * MON-FRI, at most 256 characters\032Uthis.size() <= 256 && this.matches(\'^[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4}$\')'
+  _globals['_SCHEDULE'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['time_zone']._serialized_options = b'\272H~\272\001{\n\ttime_zone\022/must be an IANA zone, for example Europe/Berlin\032=this == \'\' || this.matches(\'^[A-Za-z][A-Za-z0-9_+/-]{0,62}$\')'
+  _globals['_SCHEDULE'].fields_by_name['overlap_policy']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['overlap_policy']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SCHEDULE'].fields_by_name['catchup_window']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['catchup_window']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\275\243\0012\000'
+  _globals['_SCHEDULE'].fields_by_name['jitter']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['jitter']._serialized_options = b'\272H\n\252\001\007\"\003\010\220\0342\000'
+  _globals['_SCHEDULE'].fields_by_name['template']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['template']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_SCHEDULE'].fields_by_name['pause_reason']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['pause_reason']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_SCHEDULE'].fields_by_name['pause_after_failures']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['pause_after_failures']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_SCHEDULE'].fields_by_name['etag']._loaded_options = None
+  _globals['_SCHEDULE'].fields_by_name['etag']._serialized_options = b'\272Hgr\003(\200\001\272\001_\n\010one_line\022+must be one line without control characters\032&this.matches(\'^[^\\\\x00-\\\\x1f\\\\x7f]*$\')'
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule_id']._loaded_options = None
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule_id']._serialized_options = b'\272Hf\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule']._loaded_options = None
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_GETSCHEDULEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETSCHEDULEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\242\001\272\001\236\001\n\rschedule_name\022/must be projects/{project}/schedules/{schedule}\032\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['project']._serialized_options = b'\272Hf\272\001c\n\007project\022-must be a project id: [a-z0-9][a-z0-9-]{0,62}\032)this.matches(\'^[a-z0-9][a-z0-9-]{0,62}$\')'
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['schedule']._loaded_options = None
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['schedule']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\361\002\272\001\352\002\n\013update_mask\022\214\001must name 1..16 paths among cron, time_zone, overlap_policy, catchup_window, jitter, template, paused, pause_reason and pause_after_failures\032\313\001size(this.paths) > 0 && size(this.paths) <= 16 && this.paths.all(p, p in [\'cron\', \'time_zone\', \'overlap_policy\', \'catchup_window\', \'jitter\', \'template\', \'paused\', \'pause_reason\', \'pause_after_failures\'])\310\001\001'
+  _globals['_UPDATESCHEDULEREQUEST']._loaded_options = None
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_options = b'\272H\267\001\032\264\001\n\010schedule\022%schedule must be given, with its name\032\200\001has(this.schedule) && this.schedule.name.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\242\001\272\001\236\001\n\rschedule_name\022/must be projects/{project}/schedules/{schedule}\032\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\242\001\272\001\236\001\n\rschedule_name\022/must be projects/{project}/schedules/{schedule}\032\\this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H`\272\001Z\n\017idempotency_key\022\'must be 1..128 visible ASCII characters\032\036this.matches(\'^[!-~]{1,128}$\')\330\001\001'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['cron']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['cron']._serialized_options = b'\272H\255\001\272\001\251\001\n\004cron\022Jmust have five fields, for example 0 6 * * MON-FRI, at most 256 characters\032Uthis.size() <= 256 && this.matches(\'^[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4}$\')'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['time_zone']._serialized_options = b'\272H~\272\001{\n\ttime_zone\022/must be an IANA zone, for example Europe/Berlin\032=this == \'\' || this.matches(\'^[A-Za-z][A-Za-z0-9_+/-]{0,62}$\')'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['count']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['count']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['after']._serialized_options = b'\272H\016\262\001\013\"\007\010\377\202\321\377\257\0072\000'
   _globals['_SCHEDULESERVICE'].methods_by_name['CreateSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['CreateSchedule']._serialized_options = b'\202\323\344\223\002%\" /v1/projects/{project}/schedules:\001*'
+  _globals['_SCHEDULESERVICE'].methods_by_name['CreateSchedule']._serialized_options = b'\212\265\030\004\010\004\020\001\202\323\344\223\002%\" /v1/projects/{project}/schedules:\001*'
   _globals['_SCHEDULESERVICE'].methods_by_name['GetSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['GetSchedule']._serialized_options = b'\220\002\001\202\323\344\223\002#\022!/v1/{name=projects/*/schedules/*}'
+  _globals['_SCHEDULESERVICE'].methods_by_name['GetSchedule']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002#\022!/v1/{name=projects/*/schedules/*}'
   _globals['_SCHEDULESERVICE'].methods_by_name['ListSchedules']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['ListSchedules']._serialized_options = b'\220\002\001\202\323\344\223\002\"\022 /v1/projects/{project}/schedules'
+  _globals['_SCHEDULESERVICE'].methods_by_name['ListSchedules']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\001\202\323\344\223\002\"\022 /v1/projects/{project}/schedules'
   _globals['_SCHEDULESERVICE'].methods_by_name['UpdateSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['UpdateSchedule']._serialized_options = b'\202\323\344\223\00262*/v1/{schedule.name=projects/*/schedules/*}:\010schedule'
+  _globals['_SCHEDULESERVICE'].methods_by_name['UpdateSchedule']._serialized_options = b'\212\265\030\004\010\004\020\001\202\323\344\223\00262*/v1/{schedule.name=projects/*/schedules/*}:\010schedule'
   _globals['_SCHEDULESERVICE'].methods_by_name['DeleteSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['DeleteSchedule']._serialized_options = b'\220\002\002\202\323\344\223\002#*!/v1/{name=projects/*/schedules/*}'
+  _globals['_SCHEDULESERVICE'].methods_by_name['DeleteSchedule']._serialized_options = b'\220\002\002\212\265\030\004\010\004\020\001\202\323\344\223\002#*!/v1/{name=projects/*/schedules/*}'
   _globals['_SCHEDULESERVICE'].methods_by_name['TriggerSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['TriggerSchedule']._serialized_options = b'\202\323\344\223\002.\")/v1/{name=projects/*/schedules/*}:trigger:\001*'
+  _globals['_SCHEDULESERVICE'].methods_by_name['TriggerSchedule']._serialized_options = b'\212\265\030\004\010\003\020\001\202\323\344\223\002.\")/v1/{name=projects/*/schedules/*}:trigger:\001*'
   _globals['_SCHEDULESERVICE'].methods_by_name['PreviewSchedule']._loaded_options = None
-  _globals['_SCHEDULESERVICE'].methods_by_name['PreviewSchedule']._serialized_options = b'\220\002\001\202\323\344\223\002\027\022\025/v1/schedules:preview'
-  _globals['_OVERLAPPOLICY']._serialized_start=1951
-  _globals['_OVERLAPPOLICY']._serialized_end=2114
-  _globals['_SCHEDULE']._serialized_start=212
-  _globals['_SCHEDULE']._serialized_end=755
-  _globals['_CREATESCHEDULEREQUEST']._serialized_start=758
-  _globals['_CREATESCHEDULEREQUEST']._serialized_end=891
-  _globals['_CREATESCHEDULERESPONSE']._serialized_start=893
-  _globals['_CREATESCHEDULERESPONSE']._serialized_end=968
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=970
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=1010
-  _globals['_GETSCHEDULERESPONSE']._serialized_start=1012
-  _globals['_GETSCHEDULERESPONSE']._serialized_end=1084
-  _globals['_LISTSCHEDULESREQUEST']._serialized_start=1086
-  _globals['_LISTSCHEDULESREQUEST']._serialized_end=1194
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=1196
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=1312
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=1315
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=1450
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=1452
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=1527
-  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1529
-  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1572
-  _globals['_DELETESCHEDULERESPONSE']._serialized_start=1574
-  _globals['_DELETESCHEDULERESPONSE']._serialized_end=1598
-  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=1600
-  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=1685
-  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=1687
-  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=1774
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=1776
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1871
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1873
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1948
-  _globals['_SCHEDULESERVICE']._serialized_start=2117
-  _globals['_SCHEDULESERVICE']._serialized_end=3102
+  _globals['_SCHEDULESERVICE'].methods_by_name['PreviewSchedule']._serialized_options = b'\220\002\001\212\265\030\004\010\002\020\002\202\323\344\223\002\027\022\025/v1/schedules:preview'
+  _globals['_OVERLAPPOLICY']._serialized_start=4813
+  _globals['_OVERLAPPOLICY']._serialized_end=4976
+  _globals['_SCHEDULE']._serialized_start=239
+  _globals['_SCHEDULE']._serialized_end=1690
+  _globals['_CREATESCHEDULEREQUEST']._serialized_start=1693
+  _globals['_CREATESCHEDULEREQUEST']._serialized_end=2050
+  _globals['_CREATESCHEDULERESPONSE']._serialized_start=2052
+  _globals['_CREATESCHEDULERESPONSE']._serialized_end=2127
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=2130
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=2340
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=2342
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=2414
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=2417
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=2642
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=2644
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=2760
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=2763
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=3473
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=3475
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=3550
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=3553
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=3766
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=3768
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=3792
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=3795
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=4152
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=4154
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=4241
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=4244
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=4733
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=4735
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=4810
+  _globals['_SCHEDULESERVICE']._serialized_start=4979
+  _globals['_SCHEDULESERVICE']._serialized_end=6022
 # @@protoc_insertion_point(module_scope)

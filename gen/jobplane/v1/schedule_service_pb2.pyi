@@ -32,32 +32,32 @@ class _OverlapPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Overlap
     OVERLAP_POLICY_UNSPECIFIED: _OverlapPolicy.ValueType  # 0
     """Same as SKIP."""
     OVERLAP_POLICY_SKIP: _OverlapPolicy.ValueType  # 1
-    """Do not fire."""
+    """Does not fire."""
     OVERLAP_POLICY_QUEUE_ONE: _OverlapPolicy.ValueType  # 2
-    """Keep one waiting."""
+    """Keeps one fire waiting."""
     OVERLAP_POLICY_CANCEL_RUNNING: _OverlapPolicy.ValueType  # 3
-    """Cancel the running one first."""
+    """Cancels the job first."""
     OVERLAP_POLICY_ALLOW: _OverlapPolicy.ValueType  # 4
-    """Run side by side."""
+    """Runs side by side."""
 
 class OverlapPolicy(_OverlapPolicy, metaclass=_OverlapPolicyEnumTypeWrapper):
-    """OverlapPolicy when the previous job is not finished."""
+    """OverlapPolicy says what a fire does while the job of the one before is not finished."""
 
 OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.ValueType  # 0
 """Same as SKIP."""
 OVERLAP_POLICY_SKIP: OverlapPolicy.ValueType  # 1
-"""Do not fire."""
+"""Does not fire."""
 OVERLAP_POLICY_QUEUE_ONE: OverlapPolicy.ValueType  # 2
-"""Keep one waiting."""
+"""Keeps one fire waiting."""
 OVERLAP_POLICY_CANCEL_RUNNING: OverlapPolicy.ValueType  # 3
-"""Cancel the running one first."""
+"""Cancels the job first."""
 OVERLAP_POLICY_ALLOW: OverlapPolicy.ValueType  # 4
-"""Run side by side."""
+"""Runs side by side."""
 Global___OverlapPolicy: _TypeAlias = OverlapPolicy  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):
-    """Schedule fires SubmitJob with key "{schedule}@{nominal time}"."""
+    """Schedule fires SubmitJob with the key "{schedule}@{nominal time}", so that no time fires twice."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -74,40 +74,55 @@ class Schedule(_message.Message):
     NEXT_TIMES_FIELD_NUMBER: _builtins.int
     RECENT_JOBS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """projects/{project}/schedules/{schedule}"""
+    """projects/{project}/schedules/{schedule_id}"""
     cron: _builtins.str
-    """Five-field cron."""
+    """Five fields: minute, hour, day of month, month, day of week; names and ranges allowed."""
     time_zone: _builtins.str
-    """IANA zone, default UTC."""
+    """IANA zone, default "UTC". A time that a clock change skips fires once, right after it."""
     overlap_policy: Global___OverlapPolicy.ValueType
     paused: _builtins.bool
-    """Whether it is paused."""
+    """Fires only by TriggerSchedule."""
     pause_reason: _builtins.str
-    """Why it is paused."""
+    """Why it is paused; at most 1024 bytes."""
     pause_after_failures: _builtins.int
-    """Pause after this many failures in a row; 0 means never."""
+    """Pauses after this many failed jobs in a row, at most 1000; 0 means never."""
     etag: _builtins.str
     """Opaque; changes on every change."""
+    creator: _builtins.str
+    """Principal whose rights the fired jobs have; set by the server."""
     @_builtins.property
     def catchup_window(self) -> _duration_pb2.Duration:
-        """How late a missed fire may still run."""
+        """How late a missed fire may still run; 0 s..31 d, default 60 s."""
 
     @_builtins.property
     def jitter(self) -> _duration_pb2.Duration:
-        """Random delay added to each fire."""
+        """Random delay added to each fire, 0 s..1 h, default 0 s."""
 
     @_builtins.property
     def template(self) -> _job_service_pb2.SubmitJobRequest:
-        """What to submit; idempotency_key and job_id must be empty."""
+        """What to submit, held to the rules of SubmitJobRequest once its project is filled in;
+        idempotency_key, job_id and validate_only must be unset.
+        """
 
     @_builtins.property
     def next_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """Next five fire times."""
+        """Next five fire times; set by the server."""
 
     @_builtins.property
     def recent_jobs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Last ten jobs."""
+        """Names of the last ten jobs, newest first; set by the server."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Set by the server."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Set by the server."""
 
     def __init__(
         self,
@@ -125,10 +140,13 @@ class Schedule(_message.Message):
         next_times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
         recent_jobs: _abc.Iterable[_builtins.str] | None = ...,
         etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        creator: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "jitter", b"jitter", "template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "create_time", b"create_time", "jitter", b"jitter", "template", b"template", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "cron", b"cron", "etag", b"etag", "jitter", b"jitter", "name", b"name", "next_times", b"next_times", "overlap_policy", b"overlap_policy", "pause_after_failures", b"pause_after_failures", "pause_reason", b"pause_reason", "paused", b"paused", "recent_jobs", b"recent_jobs", "template", b"template", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "create_time", b"create_time", "creator", b"creator", "cron", b"cron", "etag", b"etag", "jitter", b"jitter", "name", b"name", "next_times", b"next_times", "overlap_policy", b"overlap_policy", "pause_after_failures", b"pause_after_failures", "pause_reason", b"pause_reason", "paused", b"paused", "recent_jobs", b"recent_jobs", "template", b"template", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -144,9 +162,11 @@ class CreateScheduleRequest(_message.Message):
     project: _builtins.str
     """Project id."""
     schedule_id: _builtins.str
-    """Chosen id."""
+    """[A-Za-z0-9][A-Za-z0-9_.-]{0,62}; a second use is ALREADY_EXISTS."""
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """Its cron and template are required."""
+
     def __init__(
         self,
         *,
@@ -188,7 +208,7 @@ class GetScheduleRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Schedule name."""
+    """projects/{project}/schedules/{schedule_id}"""
     def __init__(
         self,
         *,
@@ -232,9 +252,9 @@ class ListSchedulesRequest(_message.Message):
     project: _builtins.str
     """Project id."""
     page_size: _builtins.int
-    """Default 50, at most 1000."""
+    """Default 50; above 1000 is 1000; negative is INVALID_ARGUMENT."""
     page_token: _builtins.str
-    """From the previous page."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -259,7 +279,9 @@ class ListSchedulesResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty exactly at the end."""
     @_builtins.property
-    def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]: ...
+    def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]:
+        """By name."""
+
     def __init__(
         self,
         *,
@@ -282,11 +304,15 @@ class UpdateScheduleRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def schedule(self) -> Global___Schedule:
-        """schedule.name and new values; etag, when set, must match."""
+        """schedule.name and new values; etag, when set, must match. Held to the rules of
+        Schedule as a whole once the fields that the mask names are replaced.
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Paths to change."""
+        """1..16 paths among cron, time_zone, overlap_policy, catchup_window, jitter, template,
+        paused, pause_reason, pause_after_failures.
+        """
 
     def __init__(
         self,
@@ -328,7 +354,7 @@ class DeleteScheduleRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Schedule name."""
+    """projects/{project}/schedules/{schedule_id}"""
     def __init__(
         self,
         *,
@@ -366,9 +392,9 @@ class TriggerScheduleRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Schedule name."""
+    """projects/{project}/schedules/{schedule_id}"""
     idempotency_key: _builtins.str
-    """Idempotency of the trigger."""
+    """Of the trigger itself: 1..128 visible ASCII characters, or empty."""
     def __init__(
         self,
         *,
@@ -410,22 +436,28 @@ class PreviewScheduleRequest(_message.Message):
     CRON_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     cron: _builtins.str
-    """Five-field cron."""
+    """As in Schedule."""
     time_zone: _builtins.str
-    """IANA zone."""
+    """IANA zone, default "UTC"."""
     count: _builtins.int
-    """Fire times wanted, default 5, at most 100."""
+    """Fire times wanted, at most 100; 0 means the default of 5."""
+    @_builtins.property
+    def after(self) -> _timestamp_pb2.Timestamp:
+        """First moment to look at; default now."""
+
     def __init__(
         self,
         *,
         cron: _builtins.str = ...,
         time_zone: _builtins.str = ...,
         count: _builtins.int = ...,
+        after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "cron", b"cron", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "count", b"count", "cron", b"cron", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -438,7 +470,7 @@ class PreviewScheduleResponse(_message.Message):
     TIMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """Fire times."""
+        """In order."""
 
     def __init__(
         self,

@@ -81,10 +81,10 @@ class JobSpec(_message.Message):
     PROBE_FIELD_NUMBER: _builtins.int
     CUSTOM_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
-    """Human name, not unique."""
+    """For people, not unique; one line of at most 256 bytes."""
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, Global___ArtifactRef]:
-        """Inputs by role, for example "journal" or "dataset"."""
+        """At most 64, by role, for example "journal" or "dataset"; roles match [a-z][a-z0-9_]{0,62}."""
 
     @_builtins.property
     def policy(self) -> Global___RunPolicy:
@@ -92,11 +92,11 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def resources(self) -> Global___ResourceSpec:
-        """Hardware wishes, used for packing and quota."""
+        """Hardware wishes, for packing and quota."""
 
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
-        """Upstream jobs."""
+        """At most 1000 jobs of the same project that must come first."""
 
     @_builtins.property
     def trade_audit(self) -> _trade_audit_pb2.TradeAuditSpec:
@@ -116,15 +116,15 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def data_science(self) -> _data_science_pb2.DataScienceSpec:
-        """Ingest, EDA, clarify, model, report, QA."""
+        """Ingest, explore, clarify, model, report, check."""
 
     @_builtins.property
     def answer_run(self) -> _answer_run_pb2.AnswerRunSpec:
-        """Answer generation over documents."""
+        """Answers from documents, with citations."""
 
     @_builtins.property
     def fine_tune(self) -> _fine_tune_pb2.FineTuneSpec:
-        """Parameter-efficient or full fine tuning."""
+        """Fine tuning, parameter-efficient or full."""
 
     @_builtins.property
     def hpo(self) -> _hpo_pb2.HpoSpec:
@@ -148,7 +148,7 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def custom(self) -> Global___CustomSpec:
-        """Registered plug-in kind, validated against its JSON Schema."""
+        """Kind of a plug-in, held to its JSON Schema."""
 
     def __init__(
         self,
@@ -193,14 +193,18 @@ class ArtifactRef(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     artifact: _builtins.str
-    """projects/{p}/artifacts/{sha256} or projects/{p}/jobs/{j}/artifacts/{a}"""
+    """projects/{project}/artifacts/{sha256} of an upload, or
+    projects/{project}/jobs/{job_id}/artifacts/{artifact_id} of another job's output.
+    """
     uri: _builtins.str
-    """External URI on an allow-listed scheme."""
+    """On a scheme that the operator allowed, at most 2048 bytes. sha256 is then required,
+    so that a job always reads the same bytes.
+    """
     sha256: _builtins.str
-    """Expected SHA-256; the job fails INPUT_DIGEST_MISMATCH otherwise."""
+    """Expected SHA-256 in lower-case hex; the job fails INPUT_DIGEST_MISMATCH otherwise."""
     @_builtins.property
     def dataset(self) -> _refs_pb2.DatasetVersion:
-        """Registry reference with a pinned version."""
+        """Registered data set, at a pinned version."""
 
     def __init__(
         self,
@@ -222,7 +226,7 @@ Global___ArtifactRef: _TypeAlias = ArtifactRef  # noqa: Y015
 
 @_typing.final
 class RunPolicy(_message.Message):
-    """RunPolicy bounds time and retries. Unset means the kind's default."""
+    """RunPolicy bounds time and retries. Unset means the kind's default (Kind.default_policy)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,52 +265,52 @@ class RunPolicy(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     STAGE_TIMEOUTS_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
-    """Attempts in total, from 1."""
+    """Attempts in total, 1..100; 0 means the default of 3."""
     backoff_multiplier: _builtins.float
-    """Multiplier, at least 1."""
+    """Factor of the wait from one attempt to the next, 1..100; 0 means the default of 2."""
     @_builtins.property
     def queue_timeout(self) -> _duration_pb2.Duration:
-        """Longest time in QUEUED before TIMED_OUT."""
+        """Longest time in QUEUED before TIMED_OUT; up to 365 d, default none."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
-        """Longest single attempt."""
+        """Longest single attempt; up to 365 d, default by kind."""
 
     @_builtins.property
     def total_timeout(self) -> _duration_pb2.Duration:
-        """Longest life from create_time, over everything but PAUSED."""
+        """Longest life from create_time, not counting time PAUSED; up to 365 d, default none."""
 
     @_builtins.property
     def initial_backoff(self) -> _duration_pb2.Duration:
-        """First back-off."""
+        """Wait before the second attempt; 0 s..24 h, default 1 s."""
 
     @_builtins.property
     def max_backoff(self) -> _duration_pb2.Duration:
-        """Ceiling of the back-off."""
+        """Ceiling of the wait; 0 s..24 h, default 5 min."""
 
     @_builtins.property
     def non_retryable_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Failure.reason values that end the job at once."""
+        """Failure.reason values, at most 64, that end the job without a further attempt."""
 
     @_builtins.property
     def cancel_grace(self) -> _duration_pb2.Duration:
-        """How long a cooperative cancel may take before it is forced."""
+        """How long a cooperative cancel or pause may take before it is forced; 0 s..1 h, default 30 s."""
 
     @_builtins.property
     def checkpoint_interval(self) -> _duration_pb2.Duration:
-        """Wished checkpoint interval."""
+        """Wished time between checkpoints; 1 s..24 h, default by kind."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Not before this time."""
+        """Not before this time; a time in the past means now."""
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long the record and artifacts stay after the end."""
+        """How long the record and artifacts stay after the end; 0 s..3650 d, default the server's."""
 
     @_builtins.property
     def stage_timeouts(self) -> _containers.MessageMap[_builtins.str, _duration_pb2.Duration]:
-        """Stage deadlines, for example "eda": 120s."""
+        """Deadline by stage, for example "eda": 120 s; at most 64, up to 365 d each."""
 
     def __init__(
         self,
@@ -345,14 +349,15 @@ class ResourceSpec(_message.Message):
     GPU_COUNT_FIELD_NUMBER: _builtins.int
     SPOT_OK_FIELD_NUMBER: _builtins.int
     cpu: _builtins.float
-    """CPU cores."""
+    """Cores, 0..4096; 0 means the kind's default."""
     memory_bytes: _builtins.int
+    """0 means the kind's default; at most 64 TiB."""
     gpu_type: _builtins.str
-    """Accelerator type, for example "A100"."""
+    """Accelerator type, for example "A100"; needed with gpu_count."""
     gpu_count: _builtins.int
-    """Accelerators."""
+    """0..4096."""
     spot_ok: _builtins.bool
-    """Whether preemptible capacity is fine."""
+    """Whether capacity that may be taken away is fine."""
     def __init__(
         self,
         *,
@@ -394,7 +399,9 @@ class Dependency(_message.Message):
         """Any terminal status but success."""
 
     class Condition(_Condition, metaclass=_ConditionEnumTypeWrapper):
-        """Condition on the upstream job."""
+        """Condition that the upstream job must reach; one that can never hold ends the job
+        CANCELLED, reason DEPENDENCY_UNSATISFIABLE.
+        """
 
     CONDITION_UNSPECIFIED: Dependency.Condition.ValueType  # 0
     """Same as SUCCEEDED."""
@@ -410,9 +417,10 @@ class Dependency(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     job: _builtins.str
-    """Upstream job name, or "#ref" for an earlier item of the same batch."""
+    """projects/{project}/jobs/{job_id} of the same project, or "#ref" of an earlier item of
+    the same batch.
+    """
     condition: Global___Dependency.Condition.ValueType
-    """When the gate opens."""
     def __init__(
         self,
         *,
@@ -429,7 +437,7 @@ Global___Dependency: _TypeAlias = Dependency  # noqa: Y015
 
 @_typing.final
 class CustomSpec(_message.Message):
-    """CustomSpec is the escape hatch for plug-ins."""
+    """CustomSpec is how a plug-in's kind is asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -437,12 +445,12 @@ class CustomSpec(_message.Message):
     SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Registered kind name."""
+    """Name of the registered kind, [a-z][a-z0-9_.-]{0,62}."""
     schema_version: _builtins.str
-    """Schema version of that kind."""
+    """Version of its schema, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; empty means the registered one."""
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
-        """Parameters; unknown keys are refused."""
+        """Checked against the kind's JSON Schema; unknown keys and integers beyond 2^53 are refused."""
 
     def __init__(
         self,
@@ -461,7 +469,7 @@ Global___CustomSpec: _TypeAlias = CustomSpec  # noqa: Y015
 
 @_typing.final
 class JobResult(_message.Message):
-    """JobResult is the compact typed outcome."""
+    """JobResult is the compact typed outcome, at most 25 KiB; larger output is an artifact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -505,11 +513,11 @@ class JobResult(_message.Message):
     """One line for a list view."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Flat numbers, filterable and plottable."""
+        """Flat numbers, filterable as metrics.KEY."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Data-quality remarks."""
+        """Remarks on the quality of the data or of the result."""
 
     @_builtins.property
     def trade_audit(self) -> _trade_audit_pb2.TradeAuditResult: ...
@@ -537,7 +545,7 @@ class JobResult(_message.Message):
     def probe(self) -> _probe_pb2.ProbeResult: ...
     @_builtins.property
     def custom(self) -> _struct_pb2.Struct:
-        """Plug-ins."""
+        """Of a plug-in's kind."""
 
     def __init__(
         self,

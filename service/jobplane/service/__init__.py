@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The wire: grpc in, one engine call, grpc out."""

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The `jobplane` command."""

@@ -272,6 +272,10 @@ class Job:
     paused_at: datetime | None = None
     # When the present attempt began, for its time-out.
     attempt_started_at: datetime | None = None
+    # Attempts that count against max_attempts: one that paused, asked or was drained does not.
+    spent_attempts: int = 0
+    # Last question that was answered, so that a repeated answer changes nothing.
+    answered_input: str = ""
 
     @property
     def name(self) -> str:

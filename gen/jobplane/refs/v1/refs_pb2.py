@@ -24,15 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobplane/refs/v1/refs.proto\x12\x10jobplane.refs.v1\"a\n\x0e\x44\x61tasetVersion\x12\x1d\n\ndataset_id\x18\x01 \x01(\tR\tdatasetId\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06\x66ormat\x18\x03 \x01(\tR\x06\x66ormat\"L\n\x08ModelRef\x12\x1d\n\nbase_model\x18\x01 \x01(\tR\tbaseModel\x12!\n\x0c\x62\x61se_version\x18\x02 \x01(\tR\x0b\x62\x61seVersionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobplane/refs/v1/refs.proto\x12\x10jobplane.refs.v1\"\xda\x03\n\x0e\x44\x61tasetVersion\x12\x88\x01\n\ndataset_id\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\tdatasetId\x12\xbe\x01\n\x07version\x18\x02 \x01(\tB\xa3\x01\xbaH\x9f\x01\xba\x01\x9b\x01\n\x07version\x12Imust be a pinned version, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never \"latest\"\x1a\x45this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\') && this != \'latest\'R\x07version\x12|\n\x06\x66ormat\x18\x03 \x01(\tBd\xbaHa\xba\x01[\n\x06\x66ormat\x12$must match [a-z0-9][a-z0-9_.-]{0,62}\x1a+this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66ormat\"\xdf\x02\n\x08ModelRef\x12\x88\x01\n\nbase_model\x18\x01 \x01(\tBi\xbaHf\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\tbaseModel\x12\xc7\x01\n\x0c\x62\x61se_version\x18\x02 \x01(\tB\xa3\x01\xbaH\x9f\x01\xba\x01\x9b\x01\n\x07version\x12Imust be a pinned version, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never \"latest\"\x1a\x45this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\') && this != \'latest\'R\x0b\x62\x61seVersionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.refs.v1.refs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATASETVERSION']._serialized_start=49
-  _globals['_DATASETVERSION']._serialized_end=146
-  _globals['_MODELREF']._serialized_start=148
-  _globals['_MODELREF']._serialized_end=224
+  _globals['_DATASETVERSION'].fields_by_name['dataset_id']._loaded_options = None
+  _globals['_DATASETVERSION'].fields_by_name['dataset_id']._serialized_options = b'\272Hf\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_DATASETVERSION'].fields_by_name['version']._loaded_options = None
+  _globals['_DATASETVERSION'].fields_by_name['version']._serialized_options = b'\272H\237\001\272\001\233\001\n\007version\022Imust be a pinned version, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never \"latest\"\032Ethis.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\') && this != \'latest\''
+  _globals['_DATASETVERSION'].fields_by_name['format']._loaded_options = None
+  _globals['_DATASETVERSION'].fields_by_name['format']._serialized_options = b'\272Ha\272\001[\n\006format\022$must match [a-z0-9][a-z0-9_.-]{0,62}\032+this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')\330\001\001'
+  _globals['_MODELREF'].fields_by_name['base_model']._loaded_options = None
+  _globals['_MODELREF'].fields_by_name['base_model']._serialized_options = b'\272Hf\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_MODELREF'].fields_by_name['base_version']._loaded_options = None
+  _globals['_MODELREF'].fields_by_name['base_version']._serialized_options = b'\272H\237\001\272\001\233\001\n\007version\022Imust be a pinned version, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never \"latest\"\032Ethis.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\') && this != \'latest\''
+  _globals['_DATASETVERSION']._serialized_start=50
+  _globals['_DATASETVERSION']._serialized_end=524
+  _globals['_MODELREF']._serialized_start=527
+  _globals['_MODELREF']._serialized_end=878
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DatasetVersion(_message.Message):
-    """DatasetVersion pins a data set."""
+    """DatasetVersion pins a data set: the same two ids always mean the same bytes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -26,11 +26,13 @@ class DatasetVersion(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     dataset_id: _builtins.str
-    """Data set id."""
+    """[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"""
     version: _builtins.str
-    """Version, never "latest"."""
+    """[A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never "latest"."""
     format: _builtins.str
-    """Format hint, for example "instruction"."""
+    """Layout that the job expects, for example "instruction", "chat", "text" or "preference";
+    when set, it must be the one that the data set was registered with.
+    """
     def __init__(
         self,
         *,
@@ -48,16 +50,16 @@ Global___DatasetVersion: _TypeAlias = DatasetVersion  # noqa: Y015
 
 @_typing.final
 class ModelRef(_message.Message):
-    """ModelRef names a base model."""
+    """ModelRef pins a base model: one that ships with a kind, or one of the project's registry."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BASE_MODEL_FIELD_NUMBER: _builtins.int
     BASE_VERSION_FIELD_NUMBER: _builtins.int
     base_model: _builtins.str
-    """Registry id."""
+    """[A-Za-z0-9][A-Za-z0-9_.-]{0,62}, for example "tiny-llama-220k"."""
     base_version: _builtins.str
-    """Pinned version."""
+    """[A-Za-z0-9][A-Za-z0-9_.-]{0,62}, never "latest"."""
     def __init__(
         self,
         *,

@@ -22,17 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-jobplane/kinds/answer_run/v1/answer_run.proto\x12\x1cjobplane.kinds.answer_run.v1\"\x97\x01\n\rAnswerRunSpec\x12\x1a\n\x08question\x18\x01 \x01(\tR\x08question\x12\x1d\n\nenable_sql\x18\x02 \x01(\x08R\tenableSql\x12#\n\rmarkdown_path\x18\x03 \x01(\tR\x0cmarkdownPath\x12&\n\x0flog_llm_payload\x18\x04 \x01(\x08R\rlogLlmPayload\"\x8a\x01\n\x0f\x41nswerRunResult\x12\'\n\x0f\x61nswer_artifact\x18\x01 \x01(\tR\x0e\x61nswerArtifact\x12)\n\x10\x63ontext_artifact\x18\x02 \x01(\tR\x0f\x63ontextArtifact\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-jobplane/kinds/answer_run/v1/answer_run.proto\x12\x1cjobplane.kinds.answer_run.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb5\t\n\rAnswerRunSpec\x12&\n\x08question\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1fR\x08question\x12\x1d\n\nenable_sql\x18\x02 \x01(\x08R\tenableSql\x12-\n\rmarkdown_path\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\x0cmarkdownPath\x12&\n\x0flog_llm_payload\x18\x04 \x01(\x08R\rlogLlmPayload\x12S\n\tretrieval\x18\x05 \x01(\x0b\x32\x35.jobplane.kinds.answer_run.v1.AnswerRunSpec.RetrievalR\tretrieval\x12\x41\n\x03llm\x18\x06 \x01(\x0b\x32/.jobplane.kinds.answer_run.v1.AnswerRunSpec.LlmR\x03llm\x1a\x8a\x02\n\tRetrieval\x12X\n\x04mode\x18\x01 \x01(\x0e\x32:.jobplane.kinds.answer_run.v1.AnswerRunSpec.Retrieval.ModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12\x1c\n\x01k\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x01H\x00R\x01k\x88\x01\x01\x12\x31\n\x0b\x63hunk_chars\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x1f(\xc8\x01H\x01R\nchunkChars\x88\x01\x01\"<\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_BM25\x10\x01\x12\x0f\n\x0bMODE_HYBRID\x10\x02\x42\x04\n\x02_kB\x0e\n\x0c_chunk_chars\x1a\xe0\x04\n\x03Llm\x12R\n\x04mode\x18\x01 \x01(\x0e\x32\x34.jobplane.kinds.answer_run.v1.AnswerRunSpec.Llm.ModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04mode\x12\x43\n\x08\x65ndpoint\x18\x02 \x01(\tB\'\xbaH$r\"\x18?2\x1e^([A-Za-z0-9][A-Za-z0-9_-]*)?$R\x08\x65ndpoint\x12G\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\x0c\"\x03\x08\xd8\x04\x32\x05\x10\x80\xc2\xd7/R\x07timeout\x12/\n\nmax_tokens\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x02(\x01H\x00R\tmaxTokens\x88\x01\x01\x12>\n\x0btemperature\x18\x05 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x00@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x0btemperature\x88\x01\x01\x12 \n\x04seed\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x02R\x04seed\x88\x01\x01\x12\x35\n\x0ctoken_budget\x18\x07 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\xad\xe2\x04(\x80\x02H\x03R\x0btokenBudget\x88\x01\x01\x12%\n\x0e\x61llow_fallback\x18\x08 \x01(\x08R\rallowFallback\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fMODE_EXTRACTIVE\x10\x01\x12\x1a\n\x16MODE_OPENAI_COMPATIBLE\x10\x02\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x0f\n\r_token_budget\"\x89\x03\n\x0f\x41nswerRunResult\x12\'\n\x0f\x61nswer_artifact\x18\x01 \x01(\tR\x0e\x61nswerArtifact\x12)\n\x10\x63ontext_artifact\x18\x02 \x01(\tR\x0f\x63ontextArtifact\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReason\x12#\n\rsub_questions\x18\x04 \x01(\x05R\x0csubQuestions\x12\x34\n\x16\x61nswered_sub_questions\x18\x05 \x01(\x05R\x14\x61nsweredSubQuestions\x12\x1c\n\tdocuments\x18\x06 \x01(\x05R\tdocuments\x12\x1c\n\tcitations\x18\x07 \x01(\x05R\tcitations\x12\x14\n\x05model\x18\x08 \x01(\tR\x05model\x12#\n\rprompt_tokens\x18\t \x01(\x03R\x0cpromptTokens\x12+\n\x11\x63ompletion_tokens\x18\n \x01(\x03R\x10\x63ompletionTokensb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.answer_run.v1.answer_run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANSWERRUNSPEC']._serialized_start=80
-  _globals['_ANSWERRUNSPEC']._serialized_end=231
-  _globals['_ANSWERRUNRESULT']._serialized_start=234
-  _globals['_ANSWERRUNRESULT']._serialized_end=372
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['mode']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['k']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['k']._serialized_options = b'\272H\006\032\004\0302(\001'
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['chunk_chars']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_RETRIEVAL'].fields_by_name['chunk_chars']._serialized_options = b'\272H\010\032\006\030\240\037(\310\001'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['mode']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['endpoint']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['endpoint']._serialized_options = b'\272H$r\"\030?2\036^([A-Za-z0-9][A-Za-z0-9_-]*)?$'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['timeout']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['timeout']._serialized_options = b'\272H\017\252\001\014\"\003\010\330\0042\005\020\200\302\327/'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['max_tokens']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['max_tokens']._serialized_options = b'\272H\010\032\006\030\200\200\002(\001'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['temperature']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['temperature']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\000@)\000\000\000\000\000\000\000\000'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['seed']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['token_budget']._loaded_options = None
+  _globals['_ANSWERRUNSPEC_LLM'].fields_by_name['token_budget']._serialized_options = b'\272H\n\032\010\030\200\255\342\004(\200\002'
+  _globals['_ANSWERRUNSPEC'].fields_by_name['question']._loaded_options = None
+  _globals['_ANSWERRUNSPEC'].fields_by_name['question']._serialized_options = b'\272H\007r\005\020\001\030\240\037'
+  _globals['_ANSWERRUNSPEC'].fields_by_name['markdown_path']._loaded_options = None
+  _globals['_ANSWERRUNSPEC'].fields_by_name['markdown_path']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_ANSWERRUNSPEC']._serialized_start=112
+  _globals['_ANSWERRUNSPEC']._serialized_end=1317
+  _globals['_ANSWERRUNSPEC_RETRIEVAL']._serialized_start=440
+  _globals['_ANSWERRUNSPEC_RETRIEVAL']._serialized_end=706
+  _globals['_ANSWERRUNSPEC_RETRIEVAL_MODE']._serialized_start=624
+  _globals['_ANSWERRUNSPEC_RETRIEVAL_MODE']._serialized_end=684
+  _globals['_ANSWERRUNSPEC_LLM']._serialized_start=709
+  _globals['_ANSWERRUNSPEC_LLM']._serialized_end=1317
+  _globals['_ANSWERRUNSPEC_LLM_MODE']._serialized_start=1183
+  _globals['_ANSWERRUNSPEC_LLM_MODE']._serialized_end=1260
+  _globals['_ANSWERRUNRESULT']._serialized_start=1320
+  _globals['_ANSWERRUNRESULT']._serialized_end=1713
 # @@protoc_insertion_point(module_scope)

@@ -4,7 +4,9 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,21 +20,173 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AnswerRunSpec(_message.Message):
-    """AnswerRunSpec answers a question over documents."""
+    """AnswerRunSpec answers a question from documents, with citations.
+    The documents are the input role "documents" (one file, a zip or a tar.gz), or the
+    folder `markdown_path`: exactly one of the two.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Retrieval(_message.Message):
+        """Retrieval says which passages the answer may draw on."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Mode:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AnswerRunSpec.Retrieval._Mode.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            MODE_UNSPECIFIED: AnswerRunSpec.Retrieval._Mode.ValueType  # 0
+            """Same as BM25."""
+            MODE_BM25: AnswerRunSpec.Retrieval._Mode.ValueType  # 1
+            """By words."""
+            MODE_HYBRID: AnswerRunSpec.Retrieval._Mode.ValueType  # 2
+            """By words and by meaning, fused by rank; needs the extra "answers-embed"."""
+
+        class Mode(_Mode, metaclass=_ModeEnumTypeWrapper): ...
+        MODE_UNSPECIFIED: AnswerRunSpec.Retrieval.Mode.ValueType  # 0
+        """Same as BM25."""
+        MODE_BM25: AnswerRunSpec.Retrieval.Mode.ValueType  # 1
+        """By words."""
+        MODE_HYBRID: AnswerRunSpec.Retrieval.Mode.ValueType  # 2
+        """By words and by meaning, fused by rank; needs the extra "answers-embed"."""
+
+        MODE_FIELD_NUMBER: _builtins.int
+        K_FIELD_NUMBER: _builtins.int
+        CHUNK_CHARS_FIELD_NUMBER: _builtins.int
+        mode: Global___AnswerRunSpec.Retrieval.Mode.ValueType
+        k: _builtins.int
+        """Passages per sub-question; default 8."""
+        chunk_chars: _builtins.int
+        """Characters of a passage at most; default 900."""
+        def __init__(
+            self,
+            *,
+            mode: Global___AnswerRunSpec.Retrieval.Mode.ValueType = ...,
+            k: _builtins.int | None = ...,
+            chunk_chars: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk_chars", b"_chunk_chars", "_k", b"_k", "chunk_chars", b"chunk_chars", "k", b"k"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk_chars", b"_chunk_chars", "_k", b"_k", "chunk_chars", b"chunk_chars", "k", b"k", "mode", b"mode"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__chunk_chars: _TypeAlias = _typing.Literal["chunk_chars"]  # noqa: Y015
+        _WhichOneofArgType__chunk_chars: _TypeAlias = _typing.Literal["_chunk_chars", b"_chunk_chars"]  # noqa: Y015
+        _WhichOneofReturnType__k: _TypeAlias = _typing.Literal["k"]  # noqa: Y015
+        _WhichOneofArgType__k: _TypeAlias = _typing.Literal["_k", b"_k"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_chars) -> _WhichOneofReturnType__chunk_chars | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__k) -> _WhichOneofReturnType__k | None: ...
+
+    @_typing.final
+    class Llm(_message.Message):
+        """Llm says who writes the answer."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Mode:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AnswerRunSpec.Llm._Mode.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            MODE_UNSPECIFIED: AnswerRunSpec.Llm._Mode.ValueType  # 0
+            """Same as EXTRACTIVE."""
+            MODE_EXTRACTIVE: AnswerRunSpec.Llm._Mode.ValueType  # 1
+            """Composes sentences of the documents; no network."""
+            MODE_OPENAI_COMPATIBLE: AnswerRunSpec.Llm._Mode.ValueType  # 2
+            """Any endpoint that speaks POST /chat/completions."""
+
+        class Mode(_Mode, metaclass=_ModeEnumTypeWrapper): ...
+        MODE_UNSPECIFIED: AnswerRunSpec.Llm.Mode.ValueType  # 0
+        """Same as EXTRACTIVE."""
+        MODE_EXTRACTIVE: AnswerRunSpec.Llm.Mode.ValueType  # 1
+        """Composes sentences of the documents; no network."""
+        MODE_OPENAI_COMPATIBLE: AnswerRunSpec.Llm.Mode.ValueType  # 2
+        """Any endpoint that speaks POST /chat/completions."""
+
+        MODE_FIELD_NUMBER: _builtins.int
+        ENDPOINT_FIELD_NUMBER: _builtins.int
+        TIMEOUT_FIELD_NUMBER: _builtins.int
+        MAX_TOKENS_FIELD_NUMBER: _builtins.int
+        TEMPERATURE_FIELD_NUMBER: _builtins.int
+        SEED_FIELD_NUMBER: _builtins.int
+        TOKEN_BUDGET_FIELD_NUMBER: _builtins.int
+        ALLOW_FALLBACK_FIELD_NUMBER: _builtins.int
+        mode: Global___AnswerRunSpec.Llm.Mode.ValueType
+        endpoint: _builtins.str
+        """Name of an endpoint in the server's settings; default "default". Never a URL."""
+        max_tokens: _builtins.int
+        """Tokens of one completion; default 1024."""
+        temperature: _builtins.float
+        """Default 0."""
+        seed: _builtins.int
+        """Passed on to endpoints that know it; default 0."""
+        token_budget: _builtins.int
+        """Tokens of all calls of the run, prompts included; default 50,000. A question that
+        would pass it is a gap TOKEN_BUDGET.
+        """
+        allow_fallback: _builtins.bool
+        """Answers extractively, with a gap LLM_UNAVAILABLE, where the endpoint can't be had."""
+        @_builtins.property
+        def timeout(self) -> _duration_pb2.Duration:
+            """Silence of the endpoint that is borne in one call; default 60 s."""
+
+        def __init__(
+            self,
+            *,
+            mode: Global___AnswerRunSpec.Llm.Mode.ValueType = ...,
+            endpoint: _builtins.str = ...,
+            timeout: _duration_pb2.Duration | None = ...,
+            max_tokens: _builtins.int | None = ...,
+            temperature: _builtins.float | None = ...,
+            seed: _builtins.int | None = ...,
+            token_budget: _builtins.int | None = ...,
+            allow_fallback: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_token_budget", b"_token_budget", "max_tokens", b"max_tokens", "seed", b"seed", "temperature", b"temperature", "timeout", b"timeout", "token_budget", b"token_budget"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_token_budget", b"_token_budget", "allow_fallback", b"allow_fallback", "endpoint", b"endpoint", "max_tokens", b"max_tokens", "mode", b"mode", "seed", b"seed", "temperature", b"temperature", "timeout", b"timeout", "token_budget", b"token_budget"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
+        _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
+        _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+        _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+        _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+        _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+        _WhichOneofReturnType__token_budget: _TypeAlias = _typing.Literal["token_budget"]  # noqa: Y015
+        _WhichOneofArgType__token_budget: _TypeAlias = _typing.Literal["_token_budget", b"_token_budget"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens) -> _WhichOneofReturnType__max_tokens | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__token_budget) -> _WhichOneofReturnType__token_budget | None: ...
 
     QUESTION_FIELD_NUMBER: _builtins.int
     ENABLE_SQL_FIELD_NUMBER: _builtins.int
     MARKDOWN_PATH_FIELD_NUMBER: _builtins.int
     LOG_LLM_PAYLOAD_FIELD_NUMBER: _builtins.int
+    RETRIEVAL_FIELD_NUMBER: _builtins.int
+    LLM_FIELD_NUMBER: _builtins.int
     question: _builtins.str
+    """May hold several questions; each is answered, or named as a gap, on its own."""
     enable_sql: _builtins.bool
-    """Whether SQL tools are on."""
+    """Also asks the CSV and Parquet files among the documents, by SQL in a sandbox."""
     markdown_path: _builtins.str
-    """Folder of markdown documents."""
+    """Folder under one of the server's document roots: relative, without ".."."""
     log_llm_payload: _builtins.bool
-    """Whether model payloads are kept as an artifact."""
+    """Keeps what was sent to and received from the model as "llm_payload.jsonl", secrets redacted."""
+    @_builtins.property
+    def retrieval(self) -> Global___AnswerRunSpec.Retrieval: ...
+    @_builtins.property
+    def llm(self) -> Global___AnswerRunSpec.Llm: ...
     def __init__(
         self,
         *,
@@ -40,10 +194,12 @@ class AnswerRunSpec(_message.Message):
         enable_sql: _builtins.bool = ...,
         markdown_path: _builtins.str = ...,
         log_llm_payload: _builtins.bool = ...,
+        retrieval: Global___AnswerRunSpec.Retrieval | None = ...,
+        llm: Global___AnswerRunSpec.Llm | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["llm", b"llm", "retrieval", b"retrieval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enable_sql", b"enable_sql", "log_llm_payload", b"log_llm_payload", "markdown_path", b"markdown_path", "question", b"question"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enable_sql", b"enable_sql", "llm", b"llm", "log_llm_payload", b"log_llm_payload", "markdown_path", b"markdown_path", "question", b"question", "retrieval", b"retrieval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -51,29 +207,52 @@ Global___AnswerRunSpec: _TypeAlias = AnswerRunSpec  # noqa: Y015
 
 @_typing.final
 class AnswerRunResult(_message.Message):
-    """AnswerRunResult names the outputs."""
+    """AnswerRunResult names the outputs and counts what is in them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_ARTIFACT_FIELD_NUMBER: _builtins.int
     CONTEXT_ARTIFACT_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
+    SUB_QUESTIONS_FIELD_NUMBER: _builtins.int
+    ANSWERED_SUB_QUESTIONS_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    CITATIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     answer_artifact: _builtins.str
-    """Artifact with the final markdown."""
+    """Artifact with the answer in markdown."""
     context_artifact: _builtins.str
     """Artifact with the context bundle."""
     finish_reason: _builtins.str
-    """Why the run ended."""
+    """ANSWERED, ANSWERED_WITH_GAPS or NOT_ANSWERED."""
+    sub_questions: _builtins.int
+    answered_sub_questions: _builtins.int
+    documents: _builtins.int
+    citations: _builtins.int
+    """Passages that the answer cites."""
+    model: _builtins.str
+    """Who wrote the answer: "extractive", or the model's name."""
+    prompt_tokens: _builtins.int
+    completion_tokens: _builtins.int
     def __init__(
         self,
         *,
         answer_artifact: _builtins.str = ...,
         context_artifact: _builtins.str = ...,
         finish_reason: _builtins.str = ...,
+        sub_questions: _builtins.int = ...,
+        answered_sub_questions: _builtins.int = ...,
+        documents: _builtins.int = ...,
+        citations: _builtins.int = ...,
+        model: _builtins.str = ...,
+        prompt_tokens: _builtins.int = ...,
+        completion_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_artifact", b"answer_artifact", "context_artifact", b"context_artifact", "finish_reason", b"finish_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_artifact", b"answer_artifact", "answered_sub_questions", b"answered_sub_questions", "citations", b"citations", "completion_tokens", b"completion_tokens", "context_artifact", b"context_artifact", "documents", b"documents", "finish_reason", b"finish_reason", "model", b"model", "prompt_tokens", b"prompt_tokens", "sub_questions", b"sub_questions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,26 +22,99 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/jobplane/kinds/trade_audit/v1/trade_audit.proto\x12\x1djobplane.kinds.trade_audit.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x94\x01\n\x0eTradeAuditSpec\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12)\n\x0e\x64\x61ily_max_loss\x18\x02 \x01(\x01H\x00R\x0c\x64\x61ilyMaxLoss\x88\x01\x01\x12\x1e\n\x08k_repeat\x18\x03 \x01(\x05H\x01R\x07kRepeat\x88\x01\x01\x42\x11\n\x0f_daily_max_lossB\x0b\n\t_k_repeat\"\x90\x04\n\x10TradeAuditResult\x12\x18\n\x07outcome\x18\x01 \x01(\tR\x07outcome\x12 \n\tdelta_pnl\x18\x02 \x01(\x01H\x00R\x08\x64\x65ltaPnl\x88\x01\x01\x12%\n\x0c\x63ost_of_bias\x18\x03 \x01(\x01H\x01R\ncostOfBias\x88\x01\x01\x12]\n\nbias_rates\x18\x04 \x03(\x0b\x32>.jobplane.kinds.trade_audit.v1.TradeAuditResult.BiasRatesEntryR\tbiasRates\x12\x63\n\x0c\x62\x61\x64ge_counts\x18\x05 \x03(\x0b\x32@.jobplane.kinds.trade_audit.v1.TradeAuditResult.BadgeCountsEntryR\x0b\x62\x61\x64geCounts\x12\x38\n\x0btop_moments\x18\x06 \x03(\x0b\x32\x17.google.protobuf.StructR\ntopMoments\x1a<\n\x0e\x42iasRatesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a>\n\x10\x42\x61\x64geCountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x02\x38\x01\x42\x0c\n\n_delta_pnlB\x0f\n\r_cost_of_biasb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/jobplane/kinds/trade_audit/v1/trade_audit.proto\x12\x1djobplane.kinds.trade_audit.v1\"\xea\x0b\n\x0eTradeAuditSpec\x12\x36\n\x07user_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$R\x06userId\x12;\n\x0e\x64\x61ily_max_loss\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x0c\x64\x61ilyMaxLoss\x88\x01\x01\x12*\n\x08k_repeat\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x01R\x07kRepeat\x88\x01\x01\x12=\n\x0bmax_seconds\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x18\xf5@!\x00\x00\x00\x00\x00\x00\x00\x00H\x02R\nmaxSeconds\x88\x01\x01\x12#\n\x08timezone\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08timezone\x12L\n\x0c\x64\x61y_boundary\x18\x06 \x01(\tB)\xbaH&r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$\xd8\x01\x01R\x0b\x64\x61yBoundary\x12`\n\ndate_order\x18\x07 \x01(\x0e\x32\x37.jobplane.kinds.trade_audit.v1.TradeAuditSpec.DateOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tdateOrder\x12]\n\x07\x64\x65\x63imal\x18\x08 \x01(\x0e\x32\x39.jobplane.kinds.trade_audit.v1.TradeAuditSpec.DecimalMarkB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07\x64\x65\x63imal\x12\xf9\x01\n\ncolumn_map\x18\t \x03(\x0b\x32<.jobplane.kinds.trade_audit.v1.TradeAuditSpec.ColumnMapEntryB\x9b\x01\xbaH\x97\x01\x9a\x01\x93\x01\x10 \"\x85\x01r\x82\x01R\ttimestampR\x0f\x65ntry_timestampR\x05\x61ssetR\x04sideR\x08quantityR\x05priceR\nexit_priceR\x08size_usdR\x03pnlR\x03\x66\x65\x65R\x07\x62\x61lanceR\x07\x61\x63\x63ountR\x08\x63urrencyR\nmultiplier*\x07r\x05\x10\x01\x18\x80\x02R\tcolumnMap\x12?\n\rbase_currency\x18\n \x01(\tB\x1a\xbaH\x17r\x12\x32\x10^[A-Z0-9]{2,10}$\xd8\x01\x01R\x0c\x62\x61seCurrency\x12u\n\x02\x66x\x18\x0b \x03(\x0b\x32\x35.jobplane.kinds.trade_audit.v1.TradeAuditSpec.FxEntryB.\xbaH+\x9a\x01(\x10\x80\x02\"\x14r\x12\x32\x10^[A-Z0-9]{2,10}$*\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x02\x66x\x12M\n\nthresholds\x18\x0c \x01(\x0b\x32-.jobplane.kinds.trade_audit.v1.BiasThresholdsR\nthresholds\x12.\n\x0epolicy_version\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@R\rpolicyVersion\x1a<\n\x0e\x43olumnMapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x35\n\x07\x46xEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\"x\n\tDateOrder\x12\x1a\n\x16\x44\x41TE_ORDER_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x41TE_ORDER_AUTO\x10\x01\x12\x12\n\x0e\x44\x41TE_ORDER_DMY\x10\x02\x12\x12\n\x0e\x44\x41TE_ORDER_MDY\x10\x03\x12\x12\n\x0e\x44\x41TE_ORDER_YMD\x10\x04\"r\n\x0b\x44\x65\x63imalMark\x12\x1c\n\x18\x44\x45\x43IMAL_MARK_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45\x43IMAL_MARK_AUTO\x10\x01\x12\x16\n\x12\x44\x45\x43IMAL_MARK_POINT\x10\x02\x12\x16\n\x12\x44\x45\x43IMAL_MARK_COMMA\x10\x03\x42\x11\n\x0f_daily_max_lossB\x0b\n\t_k_repeatB\x0e\n\x0c_max_seconds\"\xce\x0c\n\x0e\x42iasThresholds\x12H\n\x15revenge_min_prev_loss\x18\x01 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x12revengeMinPrevLoss\x88\x01\x01\x12R\n\x16revenge_window_minutes\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00@\n A!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x14revengeWindowMinutes\x88\x01\x01\x12\x43\n\x12revenge_size_ratio\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\x10revengeSizeRatio\x88\x01\x01\x12G\n\x14revenge_median_ratio\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03R\x12revengeMedianRatio\x88\x01\x01\x12\x36\n\x0erolling_trades\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x02H\x04R\rrollingTrades\x88\x01\x01\x12=\n\x12rolling_min_trades\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01H\x05R\x10rollingMinTrades\x88\x01\x01\x12r\n\x10overtrading_mode\x18\x07 \x01(\x0e\x32=.jobplane.kinds.trade_audit.v1.BiasThresholds.OvertradingModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0fovertradingMode\x12\x42\n\x16overtrading_max_trades\x18\x08 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x06R\x14overtradingMaxTrades\x88\x01\x01\x12Z\n\x1aovertrading_window_minutes\x18\t \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00@\n A!\x00\x00\x00\x00\x00\x00\x00\x00H\x07R\x18overtradingWindowMinutes\x88\x01\x01\x12\x39\n\x11overtrading_floor\x18\n \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01H\x08R\x10overtradingFloor\x88\x01\x01\x12O\n\x14overtrading_quantile\x18\x0b \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\tR\x13overtradingQuantile\x88\x01\x01\x12^\n\x1covertrading_cooldown_minutes\x18\x0c \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00@\n A!\x00\x00\x00\x00\x00\x00\x00\x00H\nR\x1aovertradingCooldownMinutes\x88\x01\x01\x12\x43\n\x12loss_holding_ratio\x18\r \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x0bR\x10lossHoldingRatio\x88\x01\x01\x12\x41\n\x11loss_payoff_ratio\x18\x0e \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x0cR\x0flossPayoffRatio\x88\x01\x01\x12\x46\n\x10near_limit_share\x18\x0f \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\rR\x0enearLimitShare\x88\x01\x01\"n\n\x0fOvertradingMode\x12 \n\x1cOVERTRADING_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16OVERTRADING_MODE_FIXED\x10\x01\x12\x1d\n\x19OVERTRADING_MODE_ADAPTIVE\x10\x02\x42\x18\n\x16_revenge_min_prev_lossB\x19\n\x17_revenge_window_minutesB\x15\n\x13_revenge_size_ratioB\x17\n\x15_revenge_median_ratioB\x11\n\x0f_rolling_tradesB\x15\n\x13_rolling_min_tradesB\x19\n\x17_overtrading_max_tradesB\x1d\n\x1b_overtrading_window_minutesB\x14\n\x12_overtrading_floorB\x17\n\x15_overtrading_quantileB\x1f\n\x1d_overtrading_cooldown_minutesB\x15\n\x13_loss_holding_ratioB\x14\n\x12_loss_payoff_ratioB\x13\n\x11_near_limit_share\"\xdc\x06\n\x10TradeAuditResult\x12\x18\n\x07outcome\x18\x01 \x01(\tR\x07outcome\x12 \n\tdelta_pnl\x18\x02 \x01(\x01H\x00R\x08\x64\x65ltaPnl\x88\x01\x01\x12%\n\x0c\x63ost_of_bias\x18\x03 \x01(\x01H\x01R\ncostOfBias\x88\x01\x01\x12]\n\nbias_rates\x18\x04 \x03(\x0b\x32>.jobplane.kinds.trade_audit.v1.TradeAuditResult.BiasRatesEntryR\tbiasRates\x12\x63\n\x0c\x62\x61\x64ge_counts\x18\x05 \x03(\x0b\x32@.jobplane.kinds.trade_audit.v1.TradeAuditResult.BadgeCountsEntryR\x0b\x62\x61\x64geCounts\x12\x46\n\x0btop_moments\x18\x06 \x03(\x0b\x32%.jobplane.kinds.trade_audit.v1.MomentR\ntopMoments\x12\x65\n\x15\x64\x61ta_quality_warnings\x18\x07 \x03(\x0b\x32\x31.jobplane.kinds.trade_audit.v1.DataQualityWarningR\x13\x64\x61taQualityWarnings\x12\x1a\n\x08headline\x18\x08 \x01(\tR\x08headline\x12\x1f\n\x0btrade_count\x18\t \x01(\x03R\ntradeCount\x12)\n\x0e\x64\x61ily_max_loss\x18\n \x01(\x01H\x02R\x0c\x64\x61ilyMaxLoss\x88\x01\x01\x12,\n\x12\x62locked_bias_count\x18\x0b \x01(\x03R\x10\x62lockedBiasCount\x12,\n\x12\x62locked_risk_count\x18\x0c \x01(\x03R\x10\x62lockedRiskCount\x1a<\n\x0e\x42iasRatesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a>\n\x10\x42\x61\x64geCountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x02\x38\x01\x42\x0c\n\n_delta_pnlB\x0f\n\r_cost_of_biasB\x11\n\x0f_daily_max_loss\"\xfd\x01\n\x06Moment\x12\x10\n\x03row\x18\x01 \x01(\x03R\x03row\x12\x1c\n\ttimestamp\x18\x02 \x01(\tR\ttimestamp\x12\x14\n\x05\x61sset\x18\x03 \x01(\tR\x05\x61sset\x12\x10\n\x03pnl\x18\x04 \x01(\x01R\x03pnl\x12#\n\rsimulated_pnl\x18\x05 \x01(\x01R\x0csimulatedPnl\x12\x16\n\x06impact\x18\x06 \x01(\x01R\x06impact\x12\x14\n\x05\x62\x61\x64ge\x18\x07 \x01(\tR\x05\x62\x61\x64ge\x12\x14\n\x05label\x18\x08 \x01(\tR\x05label\x12\x16\n\x06reason\x18\t \x01(\tR\x06reason\x12\x1a\n\x08sentence\x18\n \x01(\tR\x08sentence\"\x93\x01\n\x12\x44\x61taQualityWarning\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x1a\n\x08severity\x18\x02 \x01(\tR\x08severity\x12\x14\n\x05\x63ount\x18\x03 \x01(\x03R\x05\x63ount\x12\x1d\n\nfirst_rows\x18\x04 \x03(\x03R\tfirstRows\x12\x18\n\x07message\x18\x05 \x01(\tR\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.trade_audit.v1.trade_audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TRADEAUDITSPEC_COLUMNMAPENTRY']._loaded_options = None
+  _globals['_TRADEAUDITSPEC_COLUMNMAPENTRY']._serialized_options = b'8\001'
+  _globals['_TRADEAUDITSPEC_FXENTRY']._loaded_options = None
+  _globals['_TRADEAUDITSPEC_FXENTRY']._serialized_options = b'8\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['user_id']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['user_id']._serialized_options = b'\272H\032r\030\030\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['daily_max_loss']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['daily_max_loss']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['k_repeat']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['k_repeat']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['max_seconds']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['max_seconds']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\030\365@!\000\000\000\000\000\000\000\000'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['timezone']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['timezone']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['day_boundary']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['day_boundary']._serialized_options = b'\272H&r!2\037^([01][0-9]|2[0-3]):[0-5][0-9]$\330\001\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['date_order']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['date_order']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['decimal']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['decimal']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['column_map']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['column_map']._serialized_options = b'\272H\227\001\232\001\223\001\020 \"\205\001r\202\001R\ttimestampR\017entry_timestampR\005assetR\004sideR\010quantityR\005priceR\nexit_priceR\010size_usdR\003pnlR\003feeR\007balanceR\007accountR\010currencyR\nmultiplier*\007r\005\020\001\030\200\002'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['base_currency']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['base_currency']._serialized_options = b'\272H\027r\0222\020^[A-Z0-9]{2,10}$\330\001\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['fx']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['fx']._serialized_options = b'\272H+\232\001(\020\200\002\"\024r\0222\020^[A-Z0-9]{2,10}$*\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRADEAUDITSPEC'].fields_by_name['policy_version']._loaded_options = None
+  _globals['_TRADEAUDITSPEC'].fields_by_name['policy_version']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_min_prev_loss']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_min_prev_loss']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_window_minutes']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_window_minutes']._serialized_options = b'\272H\024\022\022\031\000\000\000\000@\n A!\000\000\000\000\000\000\000\000'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_size_ratio']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_size_ratio']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_median_ratio']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['revenge_median_ratio']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['rolling_trades']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['rolling_trades']._serialized_options = b'\272H\007\032\005\030\220N(\002'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['rolling_min_trades']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['rolling_min_trades']._serialized_options = b'\272H\007\032\005\030\220N(\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_mode']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_max_trades']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_max_trades']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_window_minutes']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_window_minutes']._serialized_options = b'\272H\024\022\022\031\000\000\000\000@\n A!\000\000\000\000\000\000\000\000'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_floor']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_floor']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_quantile']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_quantile']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_cooldown_minutes']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['overtrading_cooldown_minutes']._serialized_options = b'\272H\024\022\022\031\000\000\000\000@\n A!\000\000\000\000\000\000\000\000'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['loss_holding_ratio']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['loss_holding_ratio']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['loss_payoff_ratio']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['loss_payoff_ratio']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BIASTHRESHOLDS'].fields_by_name['near_limit_share']._loaded_options = None
+  _globals['_BIASTHRESHOLDS'].fields_by_name['near_limit_share']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000'
   _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._loaded_options = None
   _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._serialized_options = b'8\001'
   _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._loaded_options = None
   _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_TRADEAUDITSPEC']._serialized_start=113
-  _globals['_TRADEAUDITSPEC']._serialized_end=261
-  _globals['_TRADEAUDITRESULT']._serialized_start=264
-  _globals['_TRADEAUDITRESULT']._serialized_end=792
-  _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._serialized_start=637
-  _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._serialized_end=697
-  _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._serialized_start=699
-  _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._serialized_end=761
+  _globals['_TRADEAUDITSPEC']._serialized_start=83
+  _globals['_TRADEAUDITSPEC']._serialized_end=1597
+  _globals['_TRADEAUDITSPEC_COLUMNMAPENTRY']._serialized_start=1196
+  _globals['_TRADEAUDITSPEC_COLUMNMAPENTRY']._serialized_end=1256
+  _globals['_TRADEAUDITSPEC_FXENTRY']._serialized_start=1258
+  _globals['_TRADEAUDITSPEC_FXENTRY']._serialized_end=1311
+  _globals['_TRADEAUDITSPEC_DATEORDER']._serialized_start=1313
+  _globals['_TRADEAUDITSPEC_DATEORDER']._serialized_end=1433
+  _globals['_TRADEAUDITSPEC_DECIMALMARK']._serialized_start=1435
+  _globals['_TRADEAUDITSPEC_DECIMALMARK']._serialized_end=1549
+  _globals['_BIASTHRESHOLDS']._serialized_start=1600
+  _globals['_BIASTHRESHOLDS']._serialized_end=3214
+  _globals['_BIASTHRESHOLDS_OVERTRADINGMODE']._serialized_start=2757
+  _globals['_BIASTHRESHOLDS_OVERTRADINGMODE']._serialized_end=2867
+  _globals['_TRADEAUDITRESULT']._serialized_start=3217
+  _globals['_TRADEAUDITRESULT']._serialized_end=4077
+  _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._serialized_start=3903
+  _globals['_TRADEAUDITRESULT_BIASRATESENTRY']._serialized_end=3963
+  _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._serialized_start=3965
+  _globals['_TRADEAUDITRESULT_BADGECOUNTSENTRY']._serialized_end=4027
+  _globals['_MOMENT']._serialized_start=4080
+  _globals['_MOMENT']._serialized_end=4333
+  _globals['_DATAQUALITYWARNING']._serialized_start=4336
+  _globals['_DATAQUALITYWARNING']._serialized_end=4483
 # @@protoc_insertion_point(module_scope)

@@ -6,8 +6,8 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,44 +21,327 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TradeAuditSpec(_message.Message):
-    """TradeAuditSpec audits a trade journal given as inputs["journal"]."""
+    """TradeAuditSpec audits the trade journal given as inputs["journal"]: CSV text or Parquet.
+    Money is in base_currency, or in the journal's own currency where that is unset.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _DateOrder:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DateOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TradeAuditSpec._DateOrder.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DATE_ORDER_UNSPECIFIED: TradeAuditSpec._DateOrder.ValueType  # 0
+        """Same as AUTO."""
+        DATE_ORDER_AUTO: TradeAuditSpec._DateOrder.ValueType  # 1
+        """By the values; MDY with a warning where they allow both."""
+        DATE_ORDER_DMY: TradeAuditSpec._DateOrder.ValueType  # 2
+        DATE_ORDER_MDY: TradeAuditSpec._DateOrder.ValueType  # 3
+        DATE_ORDER_YMD: TradeAuditSpec._DateOrder.ValueType  # 4
+
+    class DateOrder(_DateOrder, metaclass=_DateOrderEnumTypeWrapper): ...
+    DATE_ORDER_UNSPECIFIED: TradeAuditSpec.DateOrder.ValueType  # 0
+    """Same as AUTO."""
+    DATE_ORDER_AUTO: TradeAuditSpec.DateOrder.ValueType  # 1
+    """By the values; MDY with a warning where they allow both."""
+    DATE_ORDER_DMY: TradeAuditSpec.DateOrder.ValueType  # 2
+    DATE_ORDER_MDY: TradeAuditSpec.DateOrder.ValueType  # 3
+    DATE_ORDER_YMD: TradeAuditSpec.DateOrder.ValueType  # 4
+
+    class _DecimalMark:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DecimalMarkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TradeAuditSpec._DecimalMark.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DECIMAL_MARK_UNSPECIFIED: TradeAuditSpec._DecimalMark.ValueType  # 0
+        """Same as AUTO."""
+        DECIMAL_MARK_AUTO: TradeAuditSpec._DecimalMark.ValueType  # 1
+        """By the values of each column."""
+        DECIMAL_MARK_POINT: TradeAuditSpec._DecimalMark.ValueType  # 2
+        DECIMAL_MARK_COMMA: TradeAuditSpec._DecimalMark.ValueType  # 3
+
+    class DecimalMark(_DecimalMark, metaclass=_DecimalMarkEnumTypeWrapper): ...
+    DECIMAL_MARK_UNSPECIFIED: TradeAuditSpec.DecimalMark.ValueType  # 0
+    """Same as AUTO."""
+    DECIMAL_MARK_AUTO: TradeAuditSpec.DecimalMark.ValueType  # 1
+    """By the values of each column."""
+    DECIMAL_MARK_POINT: TradeAuditSpec.DecimalMark.ValueType  # 2
+    DECIMAL_MARK_COMMA: TradeAuditSpec.DecimalMark.ValueType  # 3
+
+    @_typing.final
+    class ColumnMapEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class FxEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     USER_ID_FIELD_NUMBER: _builtins.int
     DAILY_MAX_LOSS_FIELD_NUMBER: _builtins.int
     K_REPEAT_FIELD_NUMBER: _builtins.int
+    MAX_SECONDS_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    DAY_BOUNDARY_FIELD_NUMBER: _builtins.int
+    DATE_ORDER_FIELD_NUMBER: _builtins.int
+    DECIMAL_FIELD_NUMBER: _builtins.int
+    COLUMN_MAP_FIELD_NUMBER: _builtins.int
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    FX_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """User the journal belongs to."""
+    """Whose journal it is; the job gets it as the label "user_id"."""
     daily_max_loss: _builtins.float
-    """Daily loss limit in account currency."""
+    """Loss of a day after which a disciplined trader stops. Unset means the recommended limit."""
     k_repeat: _builtins.int
-    """Repeats for the determinism check."""
+    """Repeats the journal as a load factor, each copy shifted to follow the one before. Default 1."""
+    max_seconds: _builtins.float
+    """Longest attempt in seconds; beyond it the job is TIMED_OUT. Default 120."""
+    timezone: _builtins.str
+    """IANA zone of times without an offset, and of the trading day. Default "UTC"."""
+    day_boundary: _builtins.str
+    """Local time at which a trading day begins, HH:MM. Default "00:00"."""
+    date_order: Global___TradeAuditSpec.DateOrder.ValueType
+    decimal: Global___TradeAuditSpec.DecimalMark.ValueType
+    base_currency: _builtins.str
+    """Currency that all money is converted to, for example "USD"."""
+    policy_version: _builtins.str
+    """Name of the caller's policy, echoed in the review."""
+    @_builtins.property
+    def column_map(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Journal's own column name by canonical name; wins over detection."""
+
+    @_builtins.property
+    def fx(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Value of one unit of each currency in base_currency."""
+
+    @_builtins.property
+    def thresholds(self) -> Global___BiasThresholds: ...
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         daily_max_loss: _builtins.float | None = ...,
         k_repeat: _builtins.int | None = ...,
+        max_seconds: _builtins.float | None = ...,
+        timezone: _builtins.str = ...,
+        day_boundary: _builtins.str = ...,
+        date_order: Global___TradeAuditSpec.DateOrder.ValueType = ...,
+        decimal: Global___TradeAuditSpec.DecimalMark.ValueType = ...,
+        column_map: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        base_currency: _builtins.str = ...,
+        fx: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        thresholds: Global___BiasThresholds | None = ...,
+        policy_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss", "_k_repeat", b"_k_repeat", "daily_max_loss", b"daily_max_loss", "k_repeat", b"k_repeat"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss", "_k_repeat", b"_k_repeat", "_max_seconds", b"_max_seconds", "daily_max_loss", b"daily_max_loss", "k_repeat", b"k_repeat", "max_seconds", b"max_seconds", "thresholds", b"thresholds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss", "_k_repeat", b"_k_repeat", "daily_max_loss", b"daily_max_loss", "k_repeat", b"k_repeat", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss", "_k_repeat", b"_k_repeat", "_max_seconds", b"_max_seconds", "base_currency", b"base_currency", "column_map", b"column_map", "daily_max_loss", b"daily_max_loss", "date_order", b"date_order", "day_boundary", b"day_boundary", "decimal", b"decimal", "fx", b"fx", "k_repeat", b"k_repeat", "max_seconds", b"max_seconds", "policy_version", b"policy_version", "thresholds", b"thresholds", "timezone", b"timezone", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__daily_max_loss: _TypeAlias = _typing.Literal["daily_max_loss"]  # noqa: Y015
     _WhichOneofArgType__daily_max_loss: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss"]  # noqa: Y015
     _WhichOneofReturnType__k_repeat: _TypeAlias = _typing.Literal["k_repeat"]  # noqa: Y015
     _WhichOneofArgType__k_repeat: _TypeAlias = _typing.Literal["_k_repeat", b"_k_repeat"]  # noqa: Y015
+    _WhichOneofReturnType__max_seconds: _TypeAlias = _typing.Literal["max_seconds"]  # noqa: Y015
+    _WhichOneofArgType__max_seconds: _TypeAlias = _typing.Literal["_max_seconds", b"_max_seconds"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__daily_max_loss) -> _WhichOneofReturnType__daily_max_loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__k_repeat) -> _WhichOneofReturnType__k_repeat | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_seconds) -> _WhichOneofReturnType__max_seconds | None: ...
 
 Global___TradeAuditSpec: _TypeAlias = TradeAuditSpec  # noqa: Y015
 
 @_typing.final
+class BiasThresholds(_message.Message):
+    """BiasThresholds are the numbers that make a trade a biased one; unset means the default."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _OvertradingMode:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OvertradingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[BiasThresholds._OvertradingMode.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OVERTRADING_MODE_UNSPECIFIED: BiasThresholds._OvertradingMode.ValueType  # 0
+        """Same as FIXED."""
+        OVERTRADING_MODE_FIXED: BiasThresholds._OvertradingMode.ValueType  # 1
+        OVERTRADING_MODE_ADAPTIVE: BiasThresholds._OvertradingMode.ValueType  # 2
+        """The limit comes from the trader's own calm days."""
+
+    class OvertradingMode(_OvertradingMode, metaclass=_OvertradingModeEnumTypeWrapper): ...
+    OVERTRADING_MODE_UNSPECIFIED: BiasThresholds.OvertradingMode.ValueType  # 0
+    """Same as FIXED."""
+    OVERTRADING_MODE_FIXED: BiasThresholds.OvertradingMode.ValueType  # 1
+    OVERTRADING_MODE_ADAPTIVE: BiasThresholds.OvertradingMode.ValueType  # 2
+    """The limit comes from the trader's own calm days."""
+
+    REVENGE_MIN_PREV_LOSS_FIELD_NUMBER: _builtins.int
+    REVENGE_WINDOW_MINUTES_FIELD_NUMBER: _builtins.int
+    REVENGE_SIZE_RATIO_FIELD_NUMBER: _builtins.int
+    REVENGE_MEDIAN_RATIO_FIELD_NUMBER: _builtins.int
+    ROLLING_TRADES_FIELD_NUMBER: _builtins.int
+    ROLLING_MIN_TRADES_FIELD_NUMBER: _builtins.int
+    OVERTRADING_MODE_FIELD_NUMBER: _builtins.int
+    OVERTRADING_MAX_TRADES_FIELD_NUMBER: _builtins.int
+    OVERTRADING_WINDOW_MINUTES_FIELD_NUMBER: _builtins.int
+    OVERTRADING_FLOOR_FIELD_NUMBER: _builtins.int
+    OVERTRADING_QUANTILE_FIELD_NUMBER: _builtins.int
+    OVERTRADING_COOLDOWN_MINUTES_FIELD_NUMBER: _builtins.int
+    LOSS_HOLDING_RATIO_FIELD_NUMBER: _builtins.int
+    LOSS_PAYOFF_RATIO_FIELD_NUMBER: _builtins.int
+    NEAR_LIMIT_SHARE_FIELD_NUMBER: _builtins.int
+    revenge_min_prev_loss: _builtins.float
+    """Least loss of the trade before, for revenge. Unset means the median loss of the journal."""
+    revenge_window_minutes: _builtins.float
+    """Default 15."""
+    revenge_size_ratio: _builtins.float
+    """Size against that of the trade before. Default 2.5."""
+    revenge_median_ratio: _builtins.float
+    """Size against the median of the trades before. Default 2."""
+    rolling_trades: _builtins.int
+    """Trades before that a rolling median looks at. Default 50."""
+    rolling_min_trades: _builtins.int
+    """Least trades before for a rolling median. Default 5."""
+    overtrading_mode: Global___BiasThresholds.OvertradingMode.ValueType
+    overtrading_max_trades: _builtins.int
+    """Trades within the window above which each further one is overtrading (FIXED). Default 200."""
+    overtrading_window_minutes: _builtins.float
+    """Default 60."""
+    overtrading_floor: _builtins.int
+    """Least limit in mode ADAPTIVE. Default 10."""
+    overtrading_quantile: _builtins.float
+    """Quantile of the counts on calm days in mode ADAPTIVE. Default 0.95."""
+    overtrading_cooldown_minutes: _builtins.float
+    """Pause after which a deferred trade is taken. Default 30."""
+    loss_holding_ratio: _builtins.float
+    """Holding time of a loser against the median of winners. Default 8."""
+    loss_payoff_ratio: _builtins.float
+    """Loss against the median win, for trades without an entry time. Default 4."""
+    near_limit_share: _builtins.float
+    """Share of the daily limit from which a day counts as near it. Default 0.8."""
+    def __init__(
+        self,
+        *,
+        revenge_min_prev_loss: _builtins.float | None = ...,
+        revenge_window_minutes: _builtins.float | None = ...,
+        revenge_size_ratio: _builtins.float | None = ...,
+        revenge_median_ratio: _builtins.float | None = ...,
+        rolling_trades: _builtins.int | None = ...,
+        rolling_min_trades: _builtins.int | None = ...,
+        overtrading_mode: Global___BiasThresholds.OvertradingMode.ValueType = ...,
+        overtrading_max_trades: _builtins.int | None = ...,
+        overtrading_window_minutes: _builtins.float | None = ...,
+        overtrading_floor: _builtins.int | None = ...,
+        overtrading_quantile: _builtins.float | None = ...,
+        overtrading_cooldown_minutes: _builtins.float | None = ...,
+        loss_holding_ratio: _builtins.float | None = ...,
+        loss_payoff_ratio: _builtins.float | None = ...,
+        near_limit_share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_loss_holding_ratio", b"_loss_holding_ratio", "_loss_payoff_ratio", b"_loss_payoff_ratio", "_near_limit_share", b"_near_limit_share", "_overtrading_cooldown_minutes", b"_overtrading_cooldown_minutes", "_overtrading_floor", b"_overtrading_floor", "_overtrading_max_trades", b"_overtrading_max_trades", "_overtrading_quantile", b"_overtrading_quantile", "_overtrading_window_minutes", b"_overtrading_window_minutes", "_revenge_median_ratio", b"_revenge_median_ratio", "_revenge_min_prev_loss", b"_revenge_min_prev_loss", "_revenge_size_ratio", b"_revenge_size_ratio", "_revenge_window_minutes", b"_revenge_window_minutes", "_rolling_min_trades", b"_rolling_min_trades", "_rolling_trades", b"_rolling_trades", "loss_holding_ratio", b"loss_holding_ratio", "loss_payoff_ratio", b"loss_payoff_ratio", "near_limit_share", b"near_limit_share", "overtrading_cooldown_minutes", b"overtrading_cooldown_minutes", "overtrading_floor", b"overtrading_floor", "overtrading_max_trades", b"overtrading_max_trades", "overtrading_quantile", b"overtrading_quantile", "overtrading_window_minutes", b"overtrading_window_minutes", "revenge_median_ratio", b"revenge_median_ratio", "revenge_min_prev_loss", b"revenge_min_prev_loss", "revenge_size_ratio", b"revenge_size_ratio", "revenge_window_minutes", b"revenge_window_minutes", "rolling_min_trades", b"rolling_min_trades", "rolling_trades", b"rolling_trades"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_loss_holding_ratio", b"_loss_holding_ratio", "_loss_payoff_ratio", b"_loss_payoff_ratio", "_near_limit_share", b"_near_limit_share", "_overtrading_cooldown_minutes", b"_overtrading_cooldown_minutes", "_overtrading_floor", b"_overtrading_floor", "_overtrading_max_trades", b"_overtrading_max_trades", "_overtrading_quantile", b"_overtrading_quantile", "_overtrading_window_minutes", b"_overtrading_window_minutes", "_revenge_median_ratio", b"_revenge_median_ratio", "_revenge_min_prev_loss", b"_revenge_min_prev_loss", "_revenge_size_ratio", b"_revenge_size_ratio", "_revenge_window_minutes", b"_revenge_window_minutes", "_rolling_min_trades", b"_rolling_min_trades", "_rolling_trades", b"_rolling_trades", "loss_holding_ratio", b"loss_holding_ratio", "loss_payoff_ratio", b"loss_payoff_ratio", "near_limit_share", b"near_limit_share", "overtrading_cooldown_minutes", b"overtrading_cooldown_minutes", "overtrading_floor", b"overtrading_floor", "overtrading_max_trades", b"overtrading_max_trades", "overtrading_mode", b"overtrading_mode", "overtrading_quantile", b"overtrading_quantile", "overtrading_window_minutes", b"overtrading_window_minutes", "revenge_median_ratio", b"revenge_median_ratio", "revenge_min_prev_loss", b"revenge_min_prev_loss", "revenge_size_ratio", b"revenge_size_ratio", "revenge_window_minutes", b"revenge_window_minutes", "rolling_min_trades", b"rolling_min_trades", "rolling_trades", b"rolling_trades"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__loss_holding_ratio: _TypeAlias = _typing.Literal["loss_holding_ratio"]  # noqa: Y015
+    _WhichOneofArgType__loss_holding_ratio: _TypeAlias = _typing.Literal["_loss_holding_ratio", b"_loss_holding_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__loss_payoff_ratio: _TypeAlias = _typing.Literal["loss_payoff_ratio"]  # noqa: Y015
+    _WhichOneofArgType__loss_payoff_ratio: _TypeAlias = _typing.Literal["_loss_payoff_ratio", b"_loss_payoff_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__near_limit_share: _TypeAlias = _typing.Literal["near_limit_share"]  # noqa: Y015
+    _WhichOneofArgType__near_limit_share: _TypeAlias = _typing.Literal["_near_limit_share", b"_near_limit_share"]  # noqa: Y015
+    _WhichOneofReturnType__overtrading_cooldown_minutes: _TypeAlias = _typing.Literal["overtrading_cooldown_minutes"]  # noqa: Y015
+    _WhichOneofArgType__overtrading_cooldown_minutes: _TypeAlias = _typing.Literal["_overtrading_cooldown_minutes", b"_overtrading_cooldown_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__overtrading_floor: _TypeAlias = _typing.Literal["overtrading_floor"]  # noqa: Y015
+    _WhichOneofArgType__overtrading_floor: _TypeAlias = _typing.Literal["_overtrading_floor", b"_overtrading_floor"]  # noqa: Y015
+    _WhichOneofReturnType__overtrading_max_trades: _TypeAlias = _typing.Literal["overtrading_max_trades"]  # noqa: Y015
+    _WhichOneofArgType__overtrading_max_trades: _TypeAlias = _typing.Literal["_overtrading_max_trades", b"_overtrading_max_trades"]  # noqa: Y015
+    _WhichOneofReturnType__overtrading_quantile: _TypeAlias = _typing.Literal["overtrading_quantile"]  # noqa: Y015
+    _WhichOneofArgType__overtrading_quantile: _TypeAlias = _typing.Literal["_overtrading_quantile", b"_overtrading_quantile"]  # noqa: Y015
+    _WhichOneofReturnType__overtrading_window_minutes: _TypeAlias = _typing.Literal["overtrading_window_minutes"]  # noqa: Y015
+    _WhichOneofArgType__overtrading_window_minutes: _TypeAlias = _typing.Literal["_overtrading_window_minutes", b"_overtrading_window_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__revenge_median_ratio: _TypeAlias = _typing.Literal["revenge_median_ratio"]  # noqa: Y015
+    _WhichOneofArgType__revenge_median_ratio: _TypeAlias = _typing.Literal["_revenge_median_ratio", b"_revenge_median_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__revenge_min_prev_loss: _TypeAlias = _typing.Literal["revenge_min_prev_loss"]  # noqa: Y015
+    _WhichOneofArgType__revenge_min_prev_loss: _TypeAlias = _typing.Literal["_revenge_min_prev_loss", b"_revenge_min_prev_loss"]  # noqa: Y015
+    _WhichOneofReturnType__revenge_size_ratio: _TypeAlias = _typing.Literal["revenge_size_ratio"]  # noqa: Y015
+    _WhichOneofArgType__revenge_size_ratio: _TypeAlias = _typing.Literal["_revenge_size_ratio", b"_revenge_size_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__revenge_window_minutes: _TypeAlias = _typing.Literal["revenge_window_minutes"]  # noqa: Y015
+    _WhichOneofArgType__revenge_window_minutes: _TypeAlias = _typing.Literal["_revenge_window_minutes", b"_revenge_window_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__rolling_min_trades: _TypeAlias = _typing.Literal["rolling_min_trades"]  # noqa: Y015
+    _WhichOneofArgType__rolling_min_trades: _TypeAlias = _typing.Literal["_rolling_min_trades", b"_rolling_min_trades"]  # noqa: Y015
+    _WhichOneofReturnType__rolling_trades: _TypeAlias = _typing.Literal["rolling_trades"]  # noqa: Y015
+    _WhichOneofArgType__rolling_trades: _TypeAlias = _typing.Literal["_rolling_trades", b"_rolling_trades"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss_holding_ratio) -> _WhichOneofReturnType__loss_holding_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss_payoff_ratio) -> _WhichOneofReturnType__loss_payoff_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__near_limit_share) -> _WhichOneofReturnType__near_limit_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overtrading_cooldown_minutes) -> _WhichOneofReturnType__overtrading_cooldown_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overtrading_floor) -> _WhichOneofReturnType__overtrading_floor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overtrading_max_trades) -> _WhichOneofReturnType__overtrading_max_trades | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overtrading_quantile) -> _WhichOneofReturnType__overtrading_quantile | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overtrading_window_minutes) -> _WhichOneofReturnType__overtrading_window_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenge_median_ratio) -> _WhichOneofReturnType__revenge_median_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenge_min_prev_loss) -> _WhichOneofReturnType__revenge_min_prev_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenge_size_ratio) -> _WhichOneofReturnType__revenge_size_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenge_window_minutes) -> _WhichOneofReturnType__revenge_window_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rolling_min_trades) -> _WhichOneofReturnType__rolling_min_trades | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rolling_trades) -> _WhichOneofReturnType__rolling_trades | None: ...
+
+Global___BiasThresholds: _TypeAlias = BiasThresholds  # noqa: Y015
+
+@_typing.final
 class TradeAuditResult(_message.Message):
-    """TradeAuditResult is the compact summary."""
+    """TradeAuditResult is the compact summary; the artifact review.json is the whole review."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -108,24 +391,43 @@ class TradeAuditResult(_message.Message):
     BIAS_RATES_FIELD_NUMBER: _builtins.int
     BADGE_COUNTS_FIELD_NUMBER: _builtins.int
     TOP_MOMENTS_FIELD_NUMBER: _builtins.int
+    DATA_QUALITY_WARNINGS_FIELD_NUMBER: _builtins.int
+    HEADLINE_FIELD_NUMBER: _builtins.int
+    TRADE_COUNT_FIELD_NUMBER: _builtins.int
+    DAILY_MAX_LOSS_FIELD_NUMBER: _builtins.int
+    BLOCKED_BIAS_COUNT_FIELD_NUMBER: _builtins.int
+    BLOCKED_RISK_COUNT_FIELD_NUMBER: _builtins.int
     outcome: _builtins.str
-    """Outcome word."""
+    """CHECKMATED where even the disciplined path hits the daily limit on some day; else WINNER,
+    DRAW or RESIGN where it would have earned more, the same or less.
+    """
     delta_pnl: _builtins.float
-    """Difference to the disciplined path."""
+    """Sum of the disciplined path less sum of the actual one."""
     cost_of_bias: _builtins.float
-    """Cost of bias."""
+    """delta_pnl where positive, else 0."""
+    headline: _builtins.str
+    trade_count: _builtins.int
+    """Trades that were audited, repeats included."""
+    daily_max_loss: _builtins.float
+    """Limit that was applied, given or recommended."""
+    blocked_bias_count: _builtins.int
+    """Trades that the disciplined path leaves out or changes for a bias."""
+    blocked_risk_count: _builtins.int
+    """Trades that it leaves out for the daily limit."""
     @_builtins.property
     def bias_rates(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Rates by bias."""
+        """By revenge_rate, overtrading_rate, loss_aversion_rate and any_bias_rate: share of trades."""
 
     @_builtins.property
     def badge_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Badges by name."""
+        """Trades by badge."""
 
     @_builtins.property
-    def top_moments(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """At most three moments."""
+    def top_moments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Moment]:
+        """Those with the largest impact first, at most 3."""
 
+    @_builtins.property
+    def data_quality_warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataQualityWarning]: ...
     def __init__(
         self,
         *,
@@ -134,19 +436,120 @@ class TradeAuditResult(_message.Message):
         cost_of_bias: _builtins.float | None = ...,
         bias_rates: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         badge_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
-        top_moments: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        top_moments: _abc.Iterable[Global___Moment] | None = ...,
+        data_quality_warnings: _abc.Iterable[Global___DataQualityWarning] | None = ...,
+        headline: _builtins.str = ...,
+        trade_count: _builtins.int = ...,
+        daily_max_loss: _builtins.float | None = ...,
+        blocked_bias_count: _builtins.int = ...,
+        blocked_risk_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_of_bias", b"_cost_of_bias", "_delta_pnl", b"_delta_pnl", "cost_of_bias", b"cost_of_bias", "delta_pnl", b"delta_pnl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_of_bias", b"_cost_of_bias", "_daily_max_loss", b"_daily_max_loss", "_delta_pnl", b"_delta_pnl", "cost_of_bias", b"cost_of_bias", "daily_max_loss", b"daily_max_loss", "delta_pnl", b"delta_pnl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_of_bias", b"_cost_of_bias", "_delta_pnl", b"_delta_pnl", "badge_counts", b"badge_counts", "bias_rates", b"bias_rates", "cost_of_bias", b"cost_of_bias", "delta_pnl", b"delta_pnl", "outcome", b"outcome", "top_moments", b"top_moments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_of_bias", b"_cost_of_bias", "_daily_max_loss", b"_daily_max_loss", "_delta_pnl", b"_delta_pnl", "badge_counts", b"badge_counts", "bias_rates", b"bias_rates", "blocked_bias_count", b"blocked_bias_count", "blocked_risk_count", b"blocked_risk_count", "cost_of_bias", b"cost_of_bias", "daily_max_loss", b"daily_max_loss", "data_quality_warnings", b"data_quality_warnings", "delta_pnl", b"delta_pnl", "headline", b"headline", "outcome", b"outcome", "top_moments", b"top_moments", "trade_count", b"trade_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_of_bias: _TypeAlias = _typing.Literal["cost_of_bias"]  # noqa: Y015
     _WhichOneofArgType__cost_of_bias: _TypeAlias = _typing.Literal["_cost_of_bias", b"_cost_of_bias"]  # noqa: Y015
+    _WhichOneofReturnType__daily_max_loss: _TypeAlias = _typing.Literal["daily_max_loss"]  # noqa: Y015
+    _WhichOneofArgType__daily_max_loss: _TypeAlias = _typing.Literal["_daily_max_loss", b"_daily_max_loss"]  # noqa: Y015
     _WhichOneofReturnType__delta_pnl: _TypeAlias = _typing.Literal["delta_pnl"]  # noqa: Y015
     _WhichOneofArgType__delta_pnl: _TypeAlias = _typing.Literal["_delta_pnl", b"_delta_pnl"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_of_bias) -> _WhichOneofReturnType__cost_of_bias | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__daily_max_loss) -> _WhichOneofReturnType__daily_max_loss | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__delta_pnl) -> _WhichOneofReturnType__delta_pnl | None: ...
 
 Global___TradeAuditResult: _TypeAlias = TradeAuditResult  # noqa: Y015
+
+@_typing.final
+class Moment(_message.Message):
+    """Moment is one trade that mattered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    PNL_FIELD_NUMBER: _builtins.int
+    SIMULATED_PNL_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
+    BADGE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Line of the journal."""
+    timestamp: _builtins.str
+    """RFC 3339, UTC."""
+    asset: _builtins.str
+    pnl: _builtins.float
+    simulated_pnl: _builtins.float
+    impact: _builtins.float
+    """Distance between the two."""
+    badge: _builtins.str
+    label: _builtins.str
+    """Short name for a person."""
+    reason: _builtins.str
+    """LOSS_AVERSION_CAPPED, OVERTRADING_DEFERRED, REVENGE_RESCALED, DAILY_LIMIT_BLOCKED or UNCHANGED."""
+    sentence: _builtins.str
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        timestamp: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        pnl: _builtins.float = ...,
+        simulated_pnl: _builtins.float = ...,
+        impact: _builtins.float = ...,
+        badge: _builtins.str = ...,
+        label: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "badge", b"badge", "impact", b"impact", "label", b"label", "pnl", b"pnl", "reason", b"reason", "row", b"row", "sentence", b"sentence", "simulated_pnl", b"simulated_pnl", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moment: _TypeAlias = Moment  # noqa: Y015
+
+@_typing.final
+class DataQualityWarning(_message.Message):
+    """DataQualityWarning is one remark on the journal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_ROWS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """For example DUPLICATE_ROWS."""
+    severity: _builtins.str
+    """INFO or WARNING."""
+    count: _builtins.int
+    message: _builtins.str
+    @_builtins.property
+    def first_rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Lines of the journal, at most 5."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        severity: _builtins.str = ...,
+        count: _builtins.int = ...,
+        first_rows: _abc.Iterable[_builtins.int] | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "first_rows", b"first_rows", "message", b"message", "severity", b"severity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DataQualityWarning: _TypeAlias = DataQualityWarning  # noqa: Y015

@@ -1,0 +1,69 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.synced
+export JOBPLANE_GEN_PYTHON ?= .venv-gen/bin/python
+
+.PHONY: help demo dev test check lint format types gen docs bench robust clean sync
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Run a real job end to end, live, and show what it made
+	@$(BIN)/python -m jobplane.cli.demo
+
+dev: $(STAMP) ## Serve on loopback, with data in .jobplane
+	@$(BIN)/jobplane dev
+
+test: $(STAMP) .venv-gen/.synced ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types test ## All that a change must pass
+
+lint: $(STAMP) third_party ## Check style, layers and the contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@$(BIN)/buf lint
+	@$(BIN)/buf format -d --exit-code protos
+
+format: $(STAMP) ## Format code and contract
+	@$(BIN)/ruff check --fix-only -q .
+	@$(BIN)/ruff format .
+	@$(BIN)/buf format -w protos
+
+types: $(STAMP) ## Check types, twice
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+gen: third_party .venv-gen/.synced ## Write gen/ from protos/
+	@$(JOBPLANE_GEN_PYTHON) protos/generate.py
+
+third_party: $(STAMP)
+	@$(BIN)/python protos/third_party.py
+
+docs: third_party .venv-gen/.synced ## Write docs/reference/ from the contract
+	@$(JOBPLANE_GEN_PYTHON) protos/reference.py
+
+bench: $(STAMP) ## Measure; results go to bench/results/
+	@$(BIN)/python -m pytest -m bench --timeout 3600 bench
+
+robust: $(STAMP) ## Prove the promises at length
+	@$(BIN)/python -m pytest -m robust --timeout 7200 tests
+
+sync: $(STAMP) ## Set up the environment
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/uv pip install -q -p .venv -e '.[all]' --group dev
+	@touch $@
+
+.venv-gen/.synced: pyproject.toml $(STAMP)
+	@test -x .venv-gen/bin/python || $(BIN)/uv venv -q -p $(BIN)/python .venv-gen
+	@$(BIN)/uv pip install -q -p .venv-gen --group gen
+	@touch $@
+
+clean: ## Remove what can be made again
+	@rm -rf .venv .venv-gen third_party .jobplane dist build .pytest_cache .mypy_cache .ruff_cache

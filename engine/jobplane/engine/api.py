@@ -1,0 +1,361 @@
+"""The engine's one door: everything that may be asked of it, by anybody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from jobplane.engine.clock import Clock
+from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.artifact import Artifact
+from jobplane.engine.domain.change import Change
+from jobplane.engine.domain.errors import (
+    ArtifactNotFoundError,
+    BackendUnavailableError,
+    KindNotPausableError,
+)
+from jobplane.engine.domain.event import JobEvent
+from jobplane.engine.domain.job import Job, Wait, WaitReason
+from jobplane.engine.domain.status import JobStatus
+from jobplane.engine.domain.submission import Accepted, Submission
+from jobplane.engine.intake import Intake
+from jobplane.engine.kinds.registry import Registry
+from jobplane.engine.query.filter import parse_filter
+from jobplane.engine.query.page import JobQuery, Page, cut_page, page_limit
+from jobplane.engine.query.token import PageTokens
+from jobplane.engine.scheduler.ledger import Ledger
+from jobplane.engine.store import artifacts, events, jobs
+from jobplane.engine.store import filter as sql
+from jobplane.engine.store.database import Database, Read, Transaction, Write
+from jobplane.engine.store.groups import group_column
+from jobplane.engine.store.jobs import Stored
+from jobplane.engine.watch.frame import Frame
+from jobplane.engine.watch.hub import Hub
+from jobplane.engine.watch.stream import Interest, JobStream, Source
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+CALL_TIMEOUT_S = 30.0
+MAX_WAIT_S = 60.0
+EVENT_PAGE = 100
+ARTIFACT_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs there are, in all and by group."""
+
+    total: int
+    groups: Mapping[str, int]
+
+
+class Engine:
+    """Submits, reads, steers and watches jobs. Made and started by `engine.house.House`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        intake: Intake,
+        ledger: Ledger,
+        hub: Hub,
+        clock: Clock,
+        tokens: PageTokens,
+        watch_max_age_s: Callable[[], float],
+    ) -> None:
+        self.registry = registry
+        self._database = database
+        self._intake = intake
+        self._ledger = ledger
+        self._hub = hub
+        self._clock = clock
+        self._tokens = tokens
+        self._watch_max_age_s = watch_max_age_s
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """The durable job; validate_only checks everything and writes nothing."""
+        prepared = self._intake.prepare(submission)
+        if submission.validate_only:
+            return await self._read(lambda connection: self._intake.check(connection, prepared))
+        return await self._write(lambda transaction: self._intake.accept(transaction, prepared))
+
+    async def get(self, project: str, job_id: str) -> Job:
+        """The job as it stands."""
+        return await self._read(lambda connection: self._get(connection, project, job_id))
+
+    async def list(self, query: JobQuery) -> Page[Job]:
+        """A page of jobs."""
+        condition = sql.compile_filter(query.expression)
+        order = query.order
+        after = (
+            sql.after_key(order, self._tokens.decode(query.page_token, query.bound))
+            if (query.page_token)
+            else None
+        )
+        limit = query.limit
+
+        def read(connection: Connection) -> list[Job]:
+            return jobs.page(
+                connection,
+                project=query.project,
+                condition=condition,
+                after=after,
+                order=sql.order_clauses(order),
+                limit=limit + 1,
+            )
+
+        found = [self._with_progress(job) for job in await self._read(read)]
+        page, more = cut_page(found, limit=limit, max_bytes=query.max_bytes, size_of=_size_of)
+        token = self._tokens.encode(order.key_of(page[-1]), query.bound) if more else ""
+        return Page(page, token)
+
+    async def count(self, *, project: str, filter: str, group_by: str) -> Counts:  # noqa: A002  the contract's word
+        """Exact counts, in all or by a field."""
+        condition = sql.compile_filter(parse_filter(filter))
+        group = group_column(group_by)
+        groups = await self._read(
+            lambda connection: jobs.count(
+                connection, project=project, condition=condition, group_by=group
+            )
+        )
+        return Counts(sum(groups.values()), groups if group_by else {})
+
+    async def cancel(
+        self, project: str, job_id: str, *, requester: str, reason: str, force: bool
+    ) -> Job:
+        """Ask for an end: CANCELLED where nothing runs, else CANCELLING with a bound."""
+        return await self._steer(
+            project,
+            job_id,
+            lambda job, now: lifecycle.cancelled(
+                job, requester=requester, reason=reason, force=force, now=now
+            ),
+        )
+
+    async def pause(self, project: str, job_id: str, *, requester: str, reason: str) -> Job:
+        """Ask for a checkpoint and a suspension."""
+
+        def step(job: Job, now: datetime) -> Change:
+            kind = self.registry.get(job.kind)
+            if job.status is JobStatus.RUNNING and not kind.pausable:
+                raise KindNotPausableError(job.name, job.kind)
+            return lifecycle.paused(job, requester=requester, reason=reason, now=now)
+
+        return await self._steer(project, job_id, step)
+
+    async def resume(self, project: str, job_id: str, *, requester: str, reason: str) -> Job:
+        """Ask to go on from the last checkpoint."""
+        return await self._steer(
+            project,
+            job_id,
+            lambda job, now: lifecycle.resumed(job, requester=requester, reason=reason, now=now),
+        )
+
+    async def provide_input(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        input_id: str,
+        answers: Mapping[str, str],
+        responder: str,
+    ) -> Job:
+        """Answer the open question."""
+        return await self._steer(
+            project,
+            job_id,
+            lambda job, now: lifecycle.answered(
+                job, input_id=input_id, answers=answers, responder=responder, now=now
+            ),
+        )
+
+    async def events(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        after_sequence: int,
+        page_size: int,
+        page_token: str,
+        descending: bool,
+    ) -> Page[JobEvent]:
+        """A page of a job's history."""
+        limit = page_limit(page_size, default=EVENT_PAGE)
+        bound = ("events", project, job_id, str(after_sequence), str(descending))
+        key = self._tokens.decode(page_token, bound) if page_token else None
+
+        def read(connection: Connection) -> list[JobEvent]:
+            jobs.get(connection, project, job_id)
+            if descending:
+                before = int(key[0] or 0) if key else 2**62
+                return events.before(
+                    connection,
+                    project,
+                    job_id,
+                    after=after_sequence,
+                    before=before,
+                    limit=limit + 1,
+                )
+            after = int(key[0] or 0) if key else after_sequence
+            return events.after(connection, project, job_id, sequence=after, limit=limit + 1)
+
+        found = await self._read(read)
+        page = tuple(found[:limit])
+        more = len(found) > limit
+        return Page(page, self._tokens.encode((page[-1].sequence,), bound) if more else "")
+
+    def watch(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        after_sequence: int | None,
+        heartbeat_s: float,
+        durable_only: bool,
+        event_types: Collection[str],
+    ) -> AsyncIterator[Frame]:
+        """Frames of one job, until an End."""
+        interest = Interest(after_sequence, heartbeat_s, durable_only, frozenset(event_types))
+        stream = JobStream(
+            hub=self._hub,
+            source=self._source(project, job_id),
+            clock=self._clock,
+            interest=interest,
+            max_age_s=self._watch_max_age_s(),
+        )
+        return stream.frames((project, job_id))
+
+    async def wait(
+        self, project: str, job_id: str, *, after_sequence: int | None, timeout_s: float
+    ) -> tuple[Job, bool]:
+        """The job, once it is over or past a sequence; False when the time ran out first."""
+
+        def is_met(job: Job) -> bool:
+            if after_sequence is not None:
+                return job.sequence > after_sequence or job.status.is_terminal
+            return job.status.is_terminal
+
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + min(timeout_s, MAX_WAIT_S)
+        with self._hub.subscribed((project, job_id)) as subscription:
+            job = await self.get(project, job_id)
+            while not is_met(job) and not self._hub.is_draining:
+                left_s = ends_at - loop.time()
+                if left_s <= 0:
+                    break
+                await subscription.wait(left_s)
+                subscription.take(job.sequence)
+                job = await self.get(project, job_id)
+            return job, is_met(job)
+
+    async def list_artifacts(
+        self, project: str, job_id: str, *, page_size: int, page_token: str
+    ) -> Page[Artifact]:
+        """A page of a job's artifacts, by name."""
+        limit = page_limit(page_size, default=ARTIFACT_PAGE)
+        bound = ("artifacts", project, job_id)
+        after = str(self._tokens.decode(page_token, bound)[0]) if page_token else ""
+
+        def read(connection: Connection) -> list[Artifact]:
+            jobs.get(connection, project, job_id)
+            return artifacts.page(connection, project, job_id, after=after, limit=limit + 1)
+
+        found = await self._read(read)
+        page = tuple(found[:limit])
+        more = len(found) > limit
+        return Page(page, self._tokens.encode((page[-1].artifact_id,), bound) if more else "")
+
+    async def get_artifact(self, project: str, job_id: str, artifact_id: str) -> Artifact:
+        """One artifact of a job."""
+
+        def read(connection: Connection) -> Artifact:
+            job = jobs.get(connection, project, job_id).job
+            found = artifacts.find(connection, project, job_id, artifact_id)
+            if found is None:
+                raise ArtifactNotFoundError(f"{job.name}/artifacts/{artifact_id}")
+            return found
+
+        return await self._read(read)
+
+    async def is_ready(self) -> bool:
+        """Whether the store takes writes."""
+        try:
+            await self._write(lambda transaction: None)
+        except BackendUnavailableError:
+            return False
+        return True
+
+    async def _steer(
+        self, project: str, job_id: str, step: Callable[[Job, datetime], Change]
+    ) -> Job:
+        """Apply a step to the job in one transaction."""
+
+        def write(transaction: Transaction) -> Stored:
+            stored = jobs.get_to_change(transaction.connection, project, job_id)
+            return jobs.save(transaction, stored, step(stored.job, self._clock.now()))
+
+        return self._with_progress((await self._write(write)).job)
+
+    def _get(self, connection: Connection, project: str, job_id: str) -> Job:
+        stored = jobs.get(connection, project, job_id)
+        job = self._with_progress(stored.job)
+        if job.status is JobStatus.QUEUED and job.wait is None:
+            position = jobs.position(connection, stored)
+            wait = Wait(WaitReason.CAPACITY, "it waits for a free slot", position)
+            return replace(job, wait=wait)
+        return job
+
+    def _with_progress(self, job: Job) -> Job:
+        """The job with what its live attempt said last."""
+        if not job.status.is_active:
+            return job
+        fence = (job.project, job.job_id, job.attempt)
+        progress = self._ledger.progress_of(fence)
+        heartbeat_at = self._ledger.heartbeat_of(fence)
+        return replace(
+            job,
+            progress=progress or job.progress,
+            heartbeat_at=heartbeat_at or job.heartbeat_at,
+        )
+
+    def _source(self, project: str, job_id: str) -> Source:
+        async def read_events(after: int, limit: int) -> list[JobEvent]:
+            return await self._read(
+                lambda connection: events.after(
+                    connection, project, job_id, sequence=after, limit=limit
+                )
+            )
+
+        return Source(
+            read_job=lambda: self.get(project, job_id),
+            read_events=read_events,
+            heartbeat_at=lambda job: self._with_progress(job).heartbeat_at,
+        )
+
+    async def _write(self, operation: Write[T]) -> T:
+        return await _outcome(self._database.write(operation))
+
+    async def _read(self, operation: Read[T]) -> T:
+        return await _outcome(self._database.read(operation))
+
+
+async def _outcome(future: "Future[T]") -> T:
+    """What the store answers; a store that does not answer is unavailable."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            return await asyncio.wrap_future(future)
+    except TimeoutError:
+        raise BackendUnavailableError("the store did not answer in time") from None
+
+
+def _size_of(job: Job) -> int:
+    """About how many bytes a job takes on the wire, at most."""
+    return (
+        600
+        + len(job.spec.params)
+        + len(job.spec.display_name)
+        + 2 * sum(len(key) + len(value) for key, value in job.labels.items())
+    )

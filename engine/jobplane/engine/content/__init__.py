@@ -1,0 +1,1 @@
+"""Content by digest: immutable bytes, durable before anybody hears of them."""

@@ -1,0 +1,236 @@
+"""Intake: from a request to a job that is durable, or a refusal that says why."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from jobplane.engine.clock import Clock, Randomness
+from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.errors import (
+    DuplicateRequestError,
+    IdempotencyKeyReusedError,
+    InvalidSpecError,
+    JobIdTakenError,
+    KindUnavailableError,
+    NotEnabledError,
+    ReferenceNotFoundError,
+    Violation,
+)
+from jobplane.engine.domain.job import InputRef, Job, JobSpec, Wait, WaitReason, job_name
+from jobplane.engine.domain.policy import merged
+from jobplane.engine.domain.status import JobStatus
+from jobplane.engine.domain.submission import Accepted, DuplicatePolicy, Submission
+from jobplane.engine.kinds.base import Kind
+from jobplane.engine.kinds.registry import Registry
+from jobplane.engine.kinds.settle import readable, settle
+from jobplane.engine.store import artifacts, jobs, keys
+from jobplane.engine.store.database import Transaction
+from sqlalchemy import Connection
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that kept every rule, with all defaults filled in."""
+
+    submission: Submission
+    kind: Kind
+    lane: str
+    fingerprint: bytes
+
+
+class Intake:
+    """Checks submissions and makes jobs of them."""
+
+    def __init__(self, *, registry: Registry, clock: Clock, randomness: Randomness) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._randomness = randomness
+
+    def prepare(self, submission: Submission) -> Prepared:
+        """Apply the kind's rules and defaults; needs no store."""
+        spec = submission.spec
+        kind = self._registry.get(spec.kind)
+        if hint := self._registry.missing(kind):
+            raise KindUnavailableError(kind.name, hint)
+        if spec.depends_on:
+            raise NotEnabledError("spec.depends_on")
+        settled = settle(kind, spec)
+        violations = [*_input_violations(kind, spec), *settled.violations]
+        if violations:
+            raise InvalidSpecError(violations)
+        spec = replace(spec, params=settled.params, policy=merged(spec.policy, kind.policy))
+        submission = replace(submission, spec=spec, labels={**submission.labels, **settled.labels})
+        return Prepared(submission, kind, settled.isolation.value, fingerprint_of(submission))
+
+    def check(self, connection: Connection, prepared: Prepared) -> Accepted:
+        """What `accept` would give, with nothing written."""
+        existing = self._existing(connection, prepared)
+        if existing:
+            return existing
+        return Accepted(self._new_job(connection, prepared, self._clock.now()))
+
+    def accept(self, transaction: Transaction, prepared: Prepared) -> Accepted:
+        """Make the job durable, or give the one that an earlier request made."""
+        connection = transaction.connection
+        existing = self._existing(connection, prepared)
+        if existing:
+            return existing
+        now = self._clock.now()
+        submission = prepared.submission
+        job = self._new_job(connection, prepared, now)
+        change = lifecycle.submitted(job, now)
+        stored = jobs.create(transaction, change, lane=prepared.lane)
+        if submission.idempotency_key:
+            keys.use(
+                connection,
+                project=job.project,
+                key=submission.idempotency_key,
+                job_id=job.job_id,
+                fingerprint=prepared.fingerprint,
+                now=now,
+            )
+        return Accepted(stored.job)
+
+    def _existing(self, connection: Connection, prepared: Prepared) -> Accepted | None:
+        """The job of an earlier request with the same key; refuses what collides."""
+        submission = prepared.submission
+        project, key = submission.project, submission.idempotency_key
+        use = keys.find(connection, project=project, key=key) if key else None
+        if use is not None:
+            job = jobs.get(connection, project, use.job_id).job
+            if use.fingerprint != prepared.fingerprint:
+                difference = self._first_difference(job, submission)
+                raise IdempotencyKeyReusedError(job.name, difference)
+            if submission.duplicate_policy is DuplicatePolicy.REJECT:
+                raise DuplicateRequestError(job.name)
+            return Accepted(job, deduplicated=True)
+        if submission.job_id and jobs.exists(connection, project, submission.job_id):
+            raise JobIdTakenError(job_name(project, submission.job_id))
+        return None
+
+    def _new_job(self, connection: Connection, prepared: Prepared, now: datetime) -> Job:
+        submission = prepared.submission
+        spec = _with_inputs(connection, submission)
+        start_at = spec.policy.start_at
+        wait = None
+        if start_at is not None and start_at > now:
+            wait = Wait(
+                WaitReason.START_TIME, "it starts at policy.start_time", not_before=start_at
+            )
+        return Job(
+            project=submission.project,
+            job_id=submission.job_id or self._randomness.new_id(now),
+            spec=spec,
+            status=JobStatus.QUEUED,
+            sequence=0,
+            created_at=now,
+            updated_at=now,
+            priority=submission.priority,
+            queue=submission.queue,
+            job_set=submission.job_set,
+            labels=submission.labels,
+            creator=submission.creator,
+            schedule=submission.schedule,
+            origin_job=submission.origin_job,
+            idempotency_key=submission.idempotency_key,
+            wait=wait,
+            input_digest=_digest(_encode(spec)).hex(),
+        )
+
+    def _first_difference(self, job: Job, submission: Submission) -> str:
+        """Path of the first field in which a request differs from the one before it."""
+        before = replace(
+            submission,
+            spec=job.spec,
+            priority=job.priority,
+            queue=job.queue,
+            job_set=job.job_set,
+            labels=job.labels,
+        )
+        return _difference(self._readable(before), self._readable(submission)) or "job_id"
+
+    def _readable(self, submission: Submission) -> dict[str, Any]:
+        spec = submission.spec
+        body: dict[str, Any] = msgspec.json.decode(_encode(_body(submission)))
+        body["spec"]["inputs"] = {role: _source(ref) for role, ref in spec.inputs.items()}
+        body["spec"][spec.kind] = readable(self._registry.get(spec.kind), spec.params)
+        del body["spec"]["params"]
+        return body
+
+
+def fingerprint_of(submission: Submission) -> bytes:
+    """Digest over everything that makes two requests the same."""
+    return _digest(_encode(_body(submission)))
+
+
+def _body(submission: Submission) -> dict[str, Any]:
+    return {
+        "spec": submission.spec,
+        "priority": submission.priority,
+        "queue": submission.queue,
+        "job_set": submission.job_set,
+        "labels": submission.labels,
+        "job_id": submission.job_id,
+    }
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()
+
+
+def _difference(before: Any, after: Any, path: str = "") -> str:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            found = _difference(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+            if found:
+                return found
+        return ""
+    return "" if before == after else path
+
+
+def _source(ref: InputRef) -> Any:
+    return {"artifact": ref.artifact, "dataset": ref.dataset_id, "uri": ref.uri}
+
+
+def _input_violations(kind: Kind, spec: JobSpec) -> list[Violation]:
+    known = {*kind.required_inputs, *kind.optional_inputs}
+    missing = [
+        Violation(f"spec.inputs[{role}]", f"kind {kind.name!r} needs this input")
+        for role in kind.required_inputs
+        if role not in spec.inputs
+    ]
+    return missing + [
+        Violation(f"spec.inputs[{role}]", f"kind {kind.name!r} has no such input")
+        for role in spec.inputs
+        if role not in known
+    ]
+
+
+def _with_inputs(connection: Connection, submission: Submission) -> JobSpec:
+    """The spec with every input pinned to its digest."""
+    spec = submission.spec
+    if not spec.inputs:
+        return spec
+    inputs = {
+        role: _pinned(connection, submission.project, role, ref)
+        for role, ref in spec.inputs.items()
+    }
+    return replace(spec, inputs=inputs)
+
+
+def _pinned(connection: Connection, project: str, role: str, ref: InputRef) -> InputRef:
+    field = f"spec.inputs[{role}]"
+    if not ref.artifact:
+        raise NotEnabledError(f"{field}: inputs by dataset or uri")
+    artifact = artifacts.find_by_name(connection, ref.artifact)
+    if artifact is None or artifact.project != project:
+        raise ReferenceNotFoundError(f"{field}.artifact", ref.artifact)
+    if ref.sha256 and ref.sha256 != artifact.sha256:
+        message = f"the content of {ref.artifact} has the digest {artifact.sha256}"
+        raise InvalidSpecError([Violation(f"{field}.sha256", message)])
+    return replace(ref, sha256=artifact.sha256)

@@ -1,0 +1,230 @@
+"""How well a sentence answers a question: which words it covers, and what sort of thing it says."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
+from jobplane.engine.kinds.answer_run.dating import mentions_time
+from jobplane.engine.kinds.answer_run.language import Word, content_words, meanings, stem, words
+from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
+from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
+from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
+
+# A single sentence must cover this much of what the question's words tell.
+THRESHOLD = 0.6
+# Share of the question's words that may be strange to the whole passage.
+_MOST_STRANGE = 0.2
+# A name that so many passages bear is the topic of all of them and tells nothing.
+_TOPIC_SHARE = 0.25
+_LIGHT = 0.35
+_OWN, _OWN_MEANING = 1.0, 0.8
+_HEAD, _HEAD_MEANING = 0.8, 0.6
+_BEFORE, _BEFORE_POINTED = 0.45, 0.75
+_PASSAGE = 0.3
+_SORT_BONUS = 0.15
+_NEAR_BONUS = 0.05
+
+_POINTS_BACK = re.compile(
+    r"^(?:it|its|they|their|these|this|those|that|he|his|she|her|both|most|some|all|each|of these|"
+    r"of them|the (?:money|rest|same|latter|former))\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(
+    r"\b(?:because|since|due to|as a result|therefore|so that|in order to|caused|cause was|reason"
+    r"|owing to|thanks to|for this reason|after a)\b",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(
+    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot|feet"
+    r"|inch|centimet)",
+    re.IGNORECASE,
+)
+_FREQUENCY = re.compile(
+    r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each|a (?:day|week"
+    r"|month|year))\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"\b(?:in|at|on|near|under|behind|opposite|from|to|lies|address|beside|between)\b"
+    r"[^.]{0,40}?[A-Z0-9]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may answer."""
+
+    found: Found
+    unit: Unit
+    coverage: float
+    score: float
+    # Stems of the question that the sentence itself holds.
+    own: frozenset[str]
+    # Words of the question that are nowhere in the passage.
+    strange: tuple[str, ...]
+    accepted: bool
+
+    @property
+    def chunk(self) -> Chunk:
+        """Passage that holds it."""
+        return self.found.chunk
+
+
+def candidates(question: SubQuestion, found: list[Found], index: Retriever) -> list[Candidate]:
+    """Every sentence of the passages, best first."""
+    best = max((entry.scores.bm25 for entry in found), default=0.0) or 1.0
+    scored: list[Candidate] = []
+    for entry in found:
+        around = _Around.of(entry.chunk)
+        closeness = entry.scores.bm25 / best
+        scored.extend(
+            _candidate(question, entry, around.view(unit), index, closeness)
+            for unit in entry.chunk.units
+        )
+    return sorted(scored, key=lambda item: (-item.score, item.found.index, item.unit.start))
+
+
+def _candidate(
+    question: SubQuestion, found: Found, view: "_View", index: Retriever, closeness: float
+) -> Candidate:
+    unit = view.unit
+    terms = (*question.terms, *question.inherited)
+    total = covered = strange_weight = 0.0
+    own: set[str] = set()
+    strange: list[str] = []
+    for term in terms:
+        weight = index.idf(term.stem) * (_LIGHT if _is_light(term) else 1.0)
+        credit = view.credit(term.stem)
+        total += weight
+        covered += weight * credit
+        if credit >= _OWN_MEANING:
+            own.add(term.stem)
+        if credit == 0 and not _is_light(term):
+            strange.append(term.surface)
+            strange_weight += weight
+    coverage = covered / total if total else 0.0
+    lacking = tuple(stemmed for stemmed in _required(question, index) if not view.holds(stemmed))
+    sort = says_wanted(question, unit)
+    accepted = (
+        coverage >= THRESHOLD
+        and not lacking
+        and sort
+        and (not total or strange_weight / total <= _MOST_STRANGE)
+    )
+    score = coverage + (_SORT_BONUS if sort else 0.0) + _NEAR_BONUS * closeness
+    if question.wanted is Wanted.REASON and _REASON.search(unit.text):
+        score += _SORT_BONUS
+    return Candidate(found, unit, coverage, score, frozenset(own), tuple(strange), accepted)
+
+
+def _required(question: SubQuestion, index: Retriever) -> tuple[str, ...]:
+    """Required words, without names that the whole collection is about."""
+    return tuple(
+        stemmed
+        for stemmed in question.required
+        if stemmed[0].isdigit() or index.share(stemmed) < _TOPIC_SHARE
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Stems around a sentence, nearest first, each set with what a match in it is worth."""
+
+    unit: Unit
+    own: frozenset[str]
+    head: frozenset[str]
+    before: frozenset[str]
+    passage: frozenset[str]
+    before_credit: float
+
+    def credit(self, stemmed: str) -> float:
+        groups = meanings(stemmed)
+        return max(
+            _OWN if stemmed in self.own else 0.0,
+            _OWN_MEANING if _shares(groups, self.own) else 0.0,
+            _HEAD if stemmed in self.head else 0.0,
+            _HEAD_MEANING if _shares(groups, self.head) else 0.0,
+            self.before_credit if stemmed in self.before or _shares(groups, self.before) else 0.0,
+            _PASSAGE if stemmed in self.passage else 0.0,
+        )
+
+    def holds(self, stemmed: str) -> bool:
+        return stemmed in self.own | self.head | self.passage
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What all sentences of a passage share."""
+
+    head: frozenset[str]
+    passage: frozenset[str]
+
+    @staticmethod
+    def of(chunk: Chunk) -> "_Around":
+        head = _stems(" ".join((chunk.doc.title, *chunk.headings)))
+        return _Around(head, _stems(chunk.text))
+
+    def view(self, unit: Unit) -> _View:
+        points = _POINTS_BACK.search(unit.text) is not None
+        return _View(
+            unit=unit,
+            own=_stems(unit.text),
+            head=self.head | _stems(unit.lead),
+            before=_stems(unit.previous),
+            passage=self.passage,
+            before_credit=_BEFORE_POINTED if points else _BEFORE,
+        )
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word.stem for word in words(text))
+
+
+def _shares(groups: frozenset[str], stems: Iterable[str]) -> bool:
+    return bool(groups) and any(groups & meanings(stemmed) for stemmed in stems)
+
+
+@lru_cache(maxsize=1)
+def _light_stems() -> frozenset[str]:
+    return frozenset(stem(word) for word in LIGHT_WORDS)
+
+
+def _is_light(term: Word) -> bool:
+    return term.stem in _light_stems()
+
+
+def points_back(unit: Unit) -> bool:
+    """Whether the sentence can't be read without the one before."""
+    return bool(unit.previous) and _POINTS_BACK.search(unit.text) is not None
+
+
+def says_wanted(question: SubQuestion, unit: Unit) -> bool:
+    """Whether the sentence holds the sort of thing that is asked for."""
+    text = unit.text
+    asked = {term.stem for term in question.terms}
+    if question.wanted is Wanted.TIME:
+        return mentions_time(text) or bool(_SPAN.search(text) and _new_numbers(text, asked))
+    if question.wanted is Wanted.NUMBER:
+        return bool(_new_numbers(text, asked))
+    if question.wanted is Wanted.SPAN:
+        return bool(_new_numbers(text, asked) and _SPAN.search(text)) or " until " in text
+    if question.wanted is Wanted.FREQUENCY:
+        return bool(_FREQUENCY.search(text))
+    if question.wanted is Wanted.NAME:
+        return _names_somebody(text, asked)
+    if question.wanted is Wanted.PLACE:
+        return bool(_PLACE.search(text)) or unit.kind == "row"
+    return True
+
+
+def _new_numbers(text: str, asked: set[str]) -> set[str]:
+    return {word.stem for word in words(text) if word.is_number} - asked
+
+
+def _names_somebody(text: str, asked: set[str]) -> bool:
+    found = [word for word in content_words(text) if word.is_name and not word.is_number]
+    return any(word.stem not in asked and word.start > 0 for word in found) or (
+        len(found) > 1 and any(word.stem not in asked for word in found)
+    )

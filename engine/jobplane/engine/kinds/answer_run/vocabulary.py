@@ -1,0 +1,264 @@
+"""Word lists of the answerer: what carries no meaning, and what means much the same."""
+
+FUNCTION_WORDS = frozenset(
+    """
+    a about above according actually after again against all also although am among an and any
+    anyone anything are aren't around as at away be because been before being below between both
+    but by can can't cannot could couldn't did didn't do does doesn't doing don't done down during
+    each either else ever every exactly few for from further given had hadn't has hasn't have
+    haven't having he her here hers him his how however i if in into is isn't it its itself just
+    know let like likely many may me mention mentioned might mine more most much must my myself
+    neither no nor not of off on once one's only or other our ours out over own per please quite
+    rather really regarding said same say says see shall she should shouldn't so some somebody
+    someone something such tell than that that's the their theirs them themselves then there these
+    they this those though through thus to too toward towards under until up upon us very via was
+    wasn't we were weren't what what's when where whether which while who who's whom whose why will
+    with within without won't would wouldn't yet you your yours kind sort question answer document
+    documents paper papers source sources explain describe give name list show information text
+    """.split()
+)
+
+# Verbs and wide words that a question needs for its grammar more than for its meaning.
+LIGHT_WORDS = frozenset(
+    """
+    accord apply allow ask base be become begin bring buy call carry cause change charge come
+    concern consist contain cost count cover create currently decide deliver drive earn employ
+    end exist expect fall find finish fit follow get go grow happen have held help hold include
+    introduce involve keep last lead leave lie live look lose maintain make manage mean measure
+    meet move need number occur offer open operate own pay plan play possible prevent produce
+    provide publish put reach receive recommend reduce refund relate release require rise run
+    serve set shut spend stand start stay stop store take total turn use value want work write
+    year day time amount main major different various general overall there new current today
+    now long high big large old far often much many participate part say sit build accept
+    """.split()
+)
+
+NUMBER_WORDS = {
+    word: str(value)
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+    )
+} | {
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "sixty": "60",
+    "seventy": "70",
+    "eighty": "80",
+    "ninety": "90",
+    "hundred": "100",
+    "thousand": "1000",
+    "dozen": "12",
+    "half": "0.5",
+    "quarter": "0.25",
+    "once": "1",
+    "twice": "2",
+}
+
+IRREGULAR = {
+    form: base
+    for base, forms in {
+        "become": "became",
+        "begin": "began begun",
+        "borrow": "borrowed",
+        "break": "broke broken",
+        "bring": "brought",
+        "build": "built rebuilt rebuild",
+        "buy": "bought",
+        "child": "children",
+        "choose": "chose chosen",
+        "come": "came",
+        "draw": "drew drawn",
+        "drive": "drove driven",
+        "fall": "fell fallen",
+        "find": "found",
+        "freeze": "froze frozen",
+        "give": "gave given",
+        "go": "went gone",
+        "grow": "grew grown",
+        "half": "halves",
+        "hold": "held",
+        "keep": "kept",
+        "lead": "led",
+        "leave": "left",
+        "lend": "lent",
+        "lose": "lost",
+        "make": "made",
+        "man": "men",
+        "meet": "met",
+        "pay": "paid",
+        "person": "persons",
+        "rise": "rose risen",
+        "run": "ran",
+        "sell": "sold",
+        "send": "sent",
+        "shut": "shutting",
+        "spend": "spent",
+        "speak": "spoke spoken",
+        "steal": "stole stolen",
+        "take": "took taken",
+        "teach": "taught",
+        "tell": "told",
+        "think": "thought",
+        "win": "won",
+        "woman": "women",
+        "write": "wrote written",
+    }.items()
+    for form in forms.split()
+}
+
+# Each line is one meaning; a word may stand in several. The first word names it.
+MEANINGS = (
+    "achieve reach attain accomplish meet",
+    "adult grown-up",
+    "adopt approve pass agree accept",
+    "aim goal target objective want purpose",
+    "allow permit may permitted",
+    "amount sum total quantity",
+    "apply application applicant request",
+    "author write writer wrote",
+    "award grant give",
+    "begin start launch commence open introduce onset",
+    "benefit advantage gain",
+    "big large great size huge",
+    "bicycle bike cycling cyclist cycle",
+    "borrow lend loan lent",
+    "boss head chief leader director manager lead run manage chair president managing",
+    "build construct construction erect maker manufacture shipyard",
+    "buy purchase acquire procure",
+    "car vehicle automobile",
+    "cancel cancelling cancellation withdraw",
+    "carry transport convey",
+    "cause reason because why due trigger",
+    "change modify alter revise adapt",
+    "charge recharge charging",
+    "child kid children youth",
+    "chair preside chairman chairwoman chairperson",
+    "close shut closure closed",
+    "commission commissioner",
+    "company firm business enterprise operator",
+    "complain complaint criticise criticism object",
+    "consequence effect result impact outcome happen",
+    "contain include hold comprise capacity room",
+    "cost price fee pay charge expense spend rate euro dollar pound",
+    "country nation national",
+    "damage loss harm destroy",
+    "deadline due latest until",
+    "decide decision resolve vote adopt reject",
+    "decrease fall drop reduce reduction decline lower cut shrink",
+    "deposit security",
+    "discount rebate reduction below",
+    "duration long last take",
+    "employ employee staff worker personnel workforce employment headcount hire",
+    "end finish complete stop expire close cease final last",
+    "enough sufficient suitable",
+    "examine inspect inspection audit check test review control",
+    "fail failure break defect fault",
+    "famous known",
+    "fast quick rapid speed",
+    "fix repair mend restore",
+    "forbid ban prohibit exclude",
+    "free gratis",
+    "help support assist aid",
+    "holiday leave vacation",
+    "house home household dwelling residential",
+    "illness sick sickness disease",
+    "increase rise grow growth climb raise gain",
+    "injure hurt wound injury",
+    "instruct train training teach course lesson instruction",
+    "invent found establish create",
+    "job work position employment",
+    "keep retain preserve store",
+    "kill die death dead fatality",
+    "law legal regulation rule",
+    "length long kilometre metre distance far",
+    "limit maximum cap most ceiling",
+    "live reside resident residence inhabitant",
+    "locate location lie situated where address place site stand",
+    "measure measurement gauge",
+    "member membership belong",
+    "method way procedure process how",
+    "money fund finance budget funding",
+    "month monthly",
+    "move relocate shift",
+    "need require necessary requirement must prerequisite",
+    "occur happen event",
+    "old age ageing",
+    "own owner belong ownership possess",
+    "participate participant part attend join",
+    "passenger rider ridership",
+    "person people human individual somebody citizen",
+    "phone telephone call",
+    "plan planned intend schedule programme",
+    "pollution contamination contaminate emission pollute bacteria",
+    "predecessor former previous before",
+    "prevent avoid stop",
+    "promise commit guarantee pledge",
+    "protect protection safe safety secure guard",
+    "punctual time delay late",
+    "put install place attach",
+    "quarter district neighbourhood",
+    "refund repay return reimburse",
+    "rent rental hire lend lease",
+    "replace replacement substitute successor change",
+    "report report inform tell announce",
+    "return back",
+    "responsible responsibility answer accountable charge",
+    "road street lane",
+    "school pupil student",
+    "share percentage proportion percent fraction",
+    "ship boat vessel ferry",
+    "shop store branch outlet",
+    "show display present",
+    "study research survey",
+    "suggest recommend propose recommendation proposal advise suggestion",
+    "supplier vendor maker manufacturer",
+    "tax levy duty",
+    "ticket fare",
+    "town city municipal municipality",
+    "travel trip journey",
+    "tree plant",
+    "use apply employ usage",
+    "visit visitor guest",
+    "wage salary pay earnings remuneration",
+    "warm heat hot warmth temperature",
+    "week weekly",
+    "worker labour",
+    "year annual yearly annually",
+    "young youth",
+)
+
+ABBREVIATIONS = frozenset(
+    """
+    dr mr mrs ms prof st no nos fig figs eq sec ch vol vs etc e.g i.e cf al approx ca est inc ltd
+    co corp dept jan feb mar apr jun jul aug sep sept oct nov dec min max tel art para p pp ed eds
+    """.split()
+)
+
+ORIGIN_STATUS = {
+    "draft": -1,
+    "superseded": -2,
+    "obsolete": -2,
+    "withdrawn": -2,
+    "outdated": -2,
+    "final": 1,
+    "approved": 1,
+    "adopted": 1,
+    "in force": 1,
+}
+
+MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)

@@ -1,0 +1,125 @@
+"""Trades: the normalized journal as columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# Times are microseconds since 1970 in UTC; this one stands for "unknown".
+NO_TIME = int(np.iinfo(np.int64).min)
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+DAY = 86_400 * SECOND
+
+BUY = "BUY"
+SELL = "SELL"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Text of a column, stored once per distinct value."""
+
+    codes: npt.NDArray[np.int32]
+    values: tuple[str, ...]
+
+    @classmethod
+    def constant(cls, value: str, size: int) -> "Labels":
+        """Give the same text for every row."""
+        return cls(np.zeros(size, np.int32), (value,))
+
+    def take(self, index: Ints | Flags) -> "Labels":
+        """Give the rows at `index`."""
+        return Labels(self.codes[index], self.values)
+
+    def repeated(self, times: int) -> "Labels":
+        """Give all rows, again and again."""
+        return Labels(np.tile(self.codes, times), self.values)
+
+    def at(self, index: int) -> str:
+        """Give the text of one row."""
+        return self.values[int(self.codes[index])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trades:
+    """One entry per trade in every column; NaN and NO_TIME where the journal says nothing."""
+
+    # Line of the journal, from 1 (usually the header).
+    row: Ints
+    # Time of the exit, or of the execution.
+    timestamp: Ints
+    entry: Ints
+    asset: Labels
+    side: Labels
+    account: Labels
+    currency: Labels
+    quantity: Floats
+    price: Floats
+    exit_price: Floats
+    size_usd: Floats
+    # Net: gross less cost.
+    pnl: Floats
+    # Cost: positive is paid.
+    fee: Floats
+    balance: Floats
+    # Number of the local trading day.
+    day: Ints
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, index: Ints | Flags) -> "Trades":
+        """Give the rows at `index`, in that order."""
+        return replace(
+            self,
+            **{
+                column.name: value.take(index) if isinstance(value, Labels) else value[index]
+                for column in fields(self)
+                for value in (getattr(self, column.name),)
+            },
+        )
+
+    def repeated(self, times: int, *, shift_days: int) -> "Trades":
+        """Give `times` copies, each `shift_days` after the one before."""
+        shift = np.repeat(np.arange(times, dtype=np.int64), len(self)) * shift_days
+        values = {
+            column.name: value.repeated(times)
+            if isinstance(value, Labels)
+            else np.tile(value, times)
+            for column in fields(self)
+            for value in (getattr(self, column.name),)
+        }
+        values["timestamp"] = values["timestamp"] + shift * DAY
+        entry = values["entry"]
+        values["entry"] = np.where(entry == NO_TIME, NO_TIME, entry + shift * DAY)
+        values["day"] = values["day"] + shift
+        return replace(self, **values)
+
+
+def group_starts(keys: Sequence[Ints] | Sequence[npt.NDArray[np.int32]]) -> Ints:
+    """Give where a new group begins in rows sorted by `keys`."""
+    size = len(keys[0])
+    if not size:
+        return np.zeros(0, np.int64)
+    fresh = np.zeros(size, np.bool_)
+    fresh[0] = True
+    for key in keys:
+        fresh[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(fresh)
+
+
+def grouped_cumsum(values: Floats, starts: Ints) -> Floats:
+    """Give running sums that begin anew at each of `starts`.
+
+    Every group is summed by itself, so no group's total depends on those before it.
+    """
+    result = np.empty_like(values)
+    ends = np.append(starts[1:], len(values))
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        np.cumsum(values[start:end], out=result[start:end])
+    return result

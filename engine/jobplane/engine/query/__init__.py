@@ -1,0 +1,1 @@
+"""Queries: one filter grammar, orders, pages and their tokens; no I/O."""

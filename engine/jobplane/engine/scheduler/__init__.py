@@ -1,0 +1,1 @@
+"""What runs next, what is overdue, and what attempts report."""

@@ -1,0 +1,373 @@
+"""The ledger of live attempts: what they report goes into the store, in order, fenced."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from jobplane.engine.clock import Clock, Randomness
+from jobplane.engine.content.store import ContentError, ContentStore
+from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.artifact import Artifact, ArtifactType
+from jobplane.engine.domain.attempt import Assignment, Broke, Conclusion, Intent
+from jobplane.engine.domain.change import Change, Draft
+from jobplane.engine.domain.errors import (
+    BackendUnavailableError,
+    ConflictError,
+    FencedError,
+    JobExpiredError,
+    JobNotFoundError,
+)
+from jobplane.engine.domain.event import ArtifactReady, CheckpointSaved, DurablePayload
+from jobplane.engine.domain.job import Checkpoint, Failure, FailureCategory, Job, Progress, Usage
+from jobplane.engine.scheduler.steering import Steering
+from jobplane.engine.store import artifacts, jobs
+from jobplane.engine.store.database import Database, Transaction
+from jobplane.engine.store.jobs import Stored
+
+log = logging.getLogger(__name__)
+
+Fence = tuple[str, str, int]
+# One step of a report: from the job as it is to the job after it.
+Step = Callable[[Transaction, Stored, Draft], None]
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True)
+class _Live:
+    """One live attempt, and what it reported that is not durable yet."""
+
+    assignment: Assignment
+    stored: Stored
+    heartbeat_at: datetime
+    progress: Progress | None = None
+    touched: bool = False
+    steps: list[Step] = field(default_factory=list[Step])
+    conclusion: tuple[Conclusion, float, int] | None = None
+    writing: bool = False
+    failures: int = 0
+
+
+class Ledger:
+    """Implements `Reports`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        content: ContentStore,
+        steering: Steering,
+        clock: Clock,
+        randomness: Randomness,
+        on_progress: Callable[[Job, Progress], None],
+    ) -> None:
+        self._database = database
+        self._content = content
+        self._steering = steering
+        self._clock = clock
+        self._randomness = randomness
+        self._on_progress = on_progress
+        self._lives: dict[Fence, _Live] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._settled = threading.Condition(self._lock)
+
+    # What the scheduler asks.
+
+    def open(self, assignment: Assignment, stored: Stored) -> None:
+        """Take up an attempt before it is launched."""
+        with self._lock:
+            self._lives[assignment.fence] = _Live(assignment, stored, self._clock.now())
+
+    def progress_of(self, fence: Fence) -> Progress | None:
+        """Latest progress of a live attempt."""
+        live = self._lives.get(fence)
+        return live.progress if live else None
+
+    def heartbeat_of(self, fence: Fence) -> datetime | None:
+        """When a live attempt was last heard of."""
+        live = self._lives.get(fence)
+        return live.heartbeat_at if live else None
+
+    def touch(self) -> None:
+        """Write the heartbeats and the progress that came since the last touch."""
+        with self._lock:
+            fresh = [live for live in self._lives.values() if live.touched]
+            for live in fresh:
+                live.touched = False
+        if fresh:
+            self._database.write(lambda transaction: _touch(transaction, fresh))
+
+    def stop(self) -> None:
+        """Give up on reports that can't be written; recovery takes the jobs up."""
+        self._stopped = True
+
+    def wait_settled(self, timeout_s: float) -> bool:
+        """Wait until no attempt is live; whether that came in time."""
+        with self._settled:
+            return self._settled.wait_for(lambda: not self._lives, timeout_s)
+
+    # What executors report.
+
+    def progress(self, assignment: Assignment, progress: Progress) -> None:
+        """Keep the latest progress, and show it to watchers."""
+        live = self._lives.get(assignment.fence)
+        if live is None:
+            return
+        live.progress = replace(progress, reported_at=self._clock.now())
+        self.alive(assignment)
+        self._on_progress(live.stored.job, live.progress)
+
+    def events(self, assignment: Assignment, payloads: Sequence[DurablePayload]) -> None:
+        """Append stage, metric and warning events."""
+
+        def step(_: Transaction, __: Stored, draft: Draft) -> None:
+            for payload in payloads:
+                draft.emit(payload)
+
+        self._report(assignment, step)
+
+    def artifact(
+        self,
+        assignment: Assignment,
+        *,
+        name: str,
+        path: Path,
+        media_type: str,
+        type: ArtifactType,  # noqa: A002  the contract's word
+        stage: str,
+    ) -> None:
+        """Take a file of the attempt's folder as an artifact."""
+        try:
+            content = self._content.take(path, inside=assignment.folder)
+        except ContentError as error:
+            self._refuse(assignment, error)
+            return
+        artifact = Artifact(
+            project=assignment.project,
+            job_id=assignment.job_id,
+            artifact_id=name,
+            type=type,
+            media_type=media_type,
+            size_bytes=content.size_bytes,
+            sha256=content.sha256,
+            created_at=self._clock.now(),
+            attempt=assignment.attempt,
+            stage=stage,
+        )
+
+        def step(transaction: Transaction, stored: Stored, draft: Draft) -> None:
+            artifacts.put(transaction.connection, artifact, job_pk=stored.pk)
+            draft.emit(ArtifactReady(artifact))
+
+        self._report(assignment, step)
+
+    def checkpoint(self, assignment: Assignment, data: bytes, *, completed_units: int) -> None:
+        """Make a checkpoint durable."""
+        try:
+            content = self._content.put(data)
+        except ContentError as error:
+            self._refuse(assignment, error)
+            return
+
+        def step(_: Transaction, __: Stored, draft: Draft) -> None:
+            number = draft.job.sequence + 1
+            checkpoint = Checkpoint(
+                id=f"{assignment.attempt}-{number}",
+                attempt=assignment.attempt,
+                sha256=content.sha256,
+                completed_units=completed_units,
+            )
+            draft.set(checkpoint=checkpoint)
+            draft.emit(CheckpointSaved(checkpoint.id, completed_units))
+
+        self._report(assignment, step)
+
+    def alive(self, assignment: Assignment) -> None:
+        """Note that the attempt lives."""
+        live = self._lives.get(assignment.fence)
+        if live is not None:
+            live.heartbeat_at = self._clock.now()
+            live.touched = True
+
+    def concluded(
+        self,
+        assignment: Assignment,
+        conclusion: Conclusion,
+        *,
+        cpu_s: float,
+        peak_memory_bytes: int,
+    ) -> None:
+        """End the attempt."""
+        with self._lock:
+            live = self._lives.get(assignment.fence)
+            if live is None:
+                return
+            if live.conclusion is None:
+                live.conclusion = (conclusion, cpu_s, peak_memory_bytes)
+        self._write(live)
+
+    def _refuse(self, assignment: Assignment, error: ContentError) -> None:
+        """Fail the attempt for what it tried to hand in."""
+        failure = Failure(
+            error.reason,
+            FailureCategory.RESOURCE if error.is_resource else FailureCategory.USER_CODE,
+            str(error),
+            retryable=error.is_resource,
+        )
+        self.concluded(assignment, Broke(failure), cpu_s=0.0, peak_memory_bytes=0)
+        self._steering.send(assignment.fence, Intent.KILL)
+
+    def _report(self, assignment: Assignment, step: Step) -> None:
+        with self._lock:
+            live = self._lives.get(assignment.fence)
+            if live is None or live.conclusion is not None:
+                return
+            live.steps.append(step)
+        self._write(live)
+
+    # One write at a time per attempt keeps its reports in order.
+
+    def _write(self, live: _Live) -> None:
+        with self._lock:
+            if live.writing or not (live.steps or live.conclusion):
+                return
+            live.writing = True
+            steps = tuple(live.steps)
+            conclusion = live.conclusion
+        future = self._database.write(
+            lambda transaction: self._apply(transaction, live, steps, conclusion)
+        )
+        future.add_done_callback(
+            lambda done: self._wrote(live, len(steps), conclusion is not None, done)
+        )
+
+    def _apply(
+        self,
+        transaction: Transaction,
+        live: _Live,
+        steps: Sequence[Step],
+        conclusion: tuple[Conclusion, float, int] | None,
+    ) -> Stored:
+        """Write all that an attempt reported as one change, guarded by its fence."""
+        try:
+            return self._apply_to(transaction, live, live.stored, steps, conclusion)
+        except ConflictError:
+            # Somebody steered the job meanwhile; nothing is written yet.
+            assignment = live.assignment
+            fresh = jobs.get_to_change(
+                transaction.connection, assignment.project, assignment.job_id
+            )
+            return self._apply_to(transaction, live, fresh, steps, conclusion)
+
+    def _apply_to(
+        self,
+        transaction: Transaction,
+        live: _Live,
+        stored: Stored,
+        steps: Sequence[Step],
+        conclusion: tuple[Conclusion, float, int] | None,
+    ) -> Stored:
+        job = stored.job
+        if job.attempt != live.assignment.attempt or not job.status.is_active:
+            raise FencedError(job.name, live.assignment.attempt)
+        now = self._clock.now()
+        draft = Draft(job, now)
+        draft.set(progress=live.progress)
+        if steps:
+            jobs.guard(transaction.connection, stored)
+        for step in steps:
+            step(transaction, stored, draft)
+        change = draft.change()
+        if conclusion is not None:
+            end = self._concluded(draft.job, conclusion, now)
+            change = Change(job, end.job, (*change.events, *end.events))
+        return jobs.save(transaction, stored, change)
+
+    def _concluded(
+        self, job: Job, conclusion: tuple[Conclusion, float, int], now: datetime
+    ) -> Change:
+        end, cpu_s, peak_memory_bytes = conclusion
+        usage = _more(job.usage, cpu_s, peak_memory_bytes)
+        return lifecycle.concluded(
+            replace(job, usage=usage),
+            end,
+            now=now,
+            jitter=self._randomness.jitter(),
+            input_id=self._randomness.new_id(now),
+        )
+
+    def _wrote(self, live: _Live, steps: int, concluded: bool, done: "Future[Stored]") -> None:
+        error = done.exception()
+        if isinstance(error, (BackendUnavailableError, ConflictError)):
+            self._retry_later(live)
+            return
+        with self._lock:
+            live.writing = False
+            live.failures = 0
+            del live.steps[:steps]
+            if error is None:
+                live.stored = done.result()
+        if error is None and not concluded:
+            self._write(live)
+            return
+        if error is not None:
+            self._disown(live, error)
+        self._close(live)
+
+    def _retry_later(self, live: _Live) -> None:
+        if self._stopped:
+            self._close(live)
+            return
+        delay_s = RETRY_S[min(live.failures, len(RETRY_S) - 1)]
+        live.failures += 1
+
+        def again() -> None:
+            with self._lock:
+                live.writing = False
+            self._write(live)
+
+        timer = threading.Timer(delay_s, again)
+        timer.daemon = True
+        timer.start()
+
+    def _disown(self, live: _Live, error: BaseException) -> None:
+        """The attempt is not the job's any more: end it."""
+        if isinstance(error, (FencedError, JobNotFoundError, JobExpiredError)):
+            log.info(
+                "attempt.fenced",
+                extra={"job": live.stored.job.name, "attempt": live.assignment.attempt},
+            )
+        else:
+            log.error("attempt.report_failed", extra={"job": live.stored.job.name}, exc_info=error)
+        if live.conclusion is None:
+            self._steering.send(live.assignment.fence, Intent.KILL)
+
+    def _close(self, live: _Live) -> None:
+        shutil.rmtree(live.assignment.folder, ignore_errors=True)
+        with self._settled:
+            self._lives.pop(live.assignment.fence, None)
+            self._settled.notify_all()
+
+
+def _more(usage: Usage, cpu_s: float, peak_memory_bytes: int) -> Usage:
+    return replace(
+        usage,
+        cpu_s=usage.cpu_s + cpu_s,
+        peak_memory_bytes=max(usage.peak_memory_bytes, peak_memory_bytes),
+    )
+
+
+def _touch(transaction: Transaction, lives: Sequence[_Live]) -> None:
+    for live in lives:
+        jobs.touch(
+            transaction.connection,
+            pk=live.stored.pk,
+            attempt=live.assignment.attempt,
+            heartbeat_at=live.heartbeat_at,
+            progress=live.progress,
+        )

@@ -1,0 +1,1 @@
+"""The durable home of jobs: one database is the only truth."""

@@ -1,0 +1,117 @@
+"""Statements over artifacts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
+from jobplane.engine.store.codec import from_us, to_us
+from jobplane.engine.store.tables import artifacts, jobs
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+
+
+class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The fields of an artifact that nothing filters by."""
+
+    filename: str = ""
+    table: TableShape | None = None
+    labels: Mapping[str, str] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Detail).decode
+_INSERT = insert(artifacts)
+_DELETE = delete(artifacts).where(
+    artifacts.c.job_pk == bindparam("job_pk"), artifacts.c.artifact_id == bindparam("artifact_id")
+)
+_OF_JOB = (
+    select(artifacts)
+    .join(jobs, jobs.c.pk == artifacts.c.job_pk)
+    .where(jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id"))
+)
+_FIND = _OF_JOB.where(artifacts.c.artifact_id == bindparam("artifact_id"))
+_BY_CONTENT = (
+    select(artifacts)
+    .where(artifacts.c.project == bindparam("project"), artifacts.c.sha256 == bindparam("sha256"))
+    .order_by(artifacts.c.pk)
+    .limit(1)
+)
+_PAGE = (
+    _OF_JOB.where(artifacts.c.artifact_id > bindparam("after"))
+    .order_by(artifacts.c.artifact_id)
+    .limit(bindparam("limit"))
+)
+
+
+def put(connection: Connection, artifact: Artifact, *, job_pk: int) -> None:
+    """Store an artifact; one of the same name from an earlier attempt is replaced."""
+    connection.execute(_DELETE, {"job_pk": job_pk, "artifact_id": artifact.artifact_id})
+    connection.execute(_INSERT, {"job_pk": job_pk, **_to_row(artifact)})
+
+
+def find(connection: Connection, project: str, job_id: str, artifact_id: str) -> Artifact | None:
+    """The artifact, or None."""
+    values = {"project": project, "job_id": job_id, "artifact_id": artifact_id}
+    row = connection.execute(_FIND, values).one_or_none()
+    return None if row is None else _from_row(row, job_id)
+
+
+def find_by_name(connection: Connection, name: str) -> Artifact | None:
+    """The artifact of a resource name: a job's output, or uploaded content."""
+    match name.split("/"):
+        case ["projects", project, "artifacts", sha256]:
+            return find_content(connection, project, sha256)
+        case ["projects", project, "jobs", job_id, "artifacts", *parts] if parts:
+            return find(connection, project, job_id, "/".join(parts))
+        case _:
+            return None
+
+
+def find_content(connection: Connection, project: str, sha256: str) -> Artifact | None:
+    """Some artifact of a project that has this content, or None."""
+    row = connection.execute(_BY_CONTENT, {"project": project, "sha256": sha256}).first()
+    return None if row is None else _from_row(row, "")
+
+
+def page(
+    connection: Connection, project: str, job_id: str, *, after: str, limit: int
+) -> list[Artifact]:
+    """Artifacts of a job by name."""
+    values = {"project": project, "job_id": job_id, "after": after, "limit": limit}
+    return [_from_row(row, job_id) for row in connection.execute(_PAGE, values)]
+
+
+def _to_row(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "project": artifact.project,
+        "artifact_id": artifact.artifact_id,
+        "type": artifact.type.value,
+        "media_type": artifact.media_type,
+        "size_bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "attempt": artifact.attempt,
+        "stage": artifact.stage,
+        "created_us": to_us(artifact.created_at),
+        "expires_us": to_us(artifact.expires_at) if artifact.expires_at else None,
+        "detail": _encode(Detail(artifact.filename, artifact.table, artifact.labels)),
+    }
+
+
+def _from_row(row: Row[Any], job_id: str) -> Artifact:
+    detail: Detail = _decode(row.detail)
+    return Artifact(
+        project=row.project,
+        job_id=job_id,
+        artifact_id=row.artifact_id,
+        type=ArtifactType(row.type),
+        media_type=row.media_type,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        created_at=from_us(row.created_us),
+        attempt=row.attempt,
+        stage=row.stage,
+        filename=detail.filename,
+        table=detail.table,
+        expires_at=from_us(row.expires_us) if row.expires_us else None,
+        labels=detail.labels,
+    )

@@ -1,0 +1,242 @@
+"""The database: one writer that commits in groups, and readers that never wait for it."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from jobplane.engine.domain.change import Change
+from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, QueuePool
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_S = 5.0
+JOURNAL_LIMIT_BYTES = 16 * 1024 * 1024
+# A group is bounded so that the first of it does not wait long for the last.
+GROUP_LIMIT = 256
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What a write operation works with: the connection, and the changes it made.
+
+    An operation reads, decides, and only then writes, so that a refusal (EngineError)
+    leaves nothing behind and the others of its group stand.
+    """
+
+    connection: Connection
+    changes: list[Change] = field(default_factory=list[Change])
+
+
+Write = Callable[[Transaction], T]
+Read = Callable[[Connection], T]
+
+
+@dataclass(slots=True)
+class _Order(Generic[T]):
+    operation: Write[T]
+    future: "Future[T]"
+
+
+class Database:
+    """One SQLite file or one PostgreSQL database."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_commit: Callable[[Sequence[Change]], None],
+        readers: int = 8,
+    ) -> None:
+        self._url = make_url(url)
+        self._on_commit = on_commit
+        self._writer_engine = open_engine(self._url, read_only=False, size=1)
+        self._reader_engine = open_engine(self._url, read_only=True, size=readers)
+        self._orders: queue.SimpleQueue[_Order[Any] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
+        self._closed = False
+
+    @property
+    def dialect(self) -> str:
+        """Sqlite or postgresql."""
+        return self._url.get_backend_name()
+
+    def start(self) -> None:
+        """Begin to take writes."""
+        self._writer.start()
+
+    def close(self) -> None:
+        """Finish what was handed in, then let the database go."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer.is_alive():
+            self._orders.put(None)
+            self._writer.join()
+        self._readers.shutdown()
+        self._reader_engine.dispose()
+        self._writer_engine.dispose()
+
+    def write(self, operation: Write[T]) -> "Future[T]":
+        """Run an operation in the next group; the result is durable when it is there."""
+        future: Future[T] = Future()
+        if self._closed:
+            future.set_exception(BackendUnavailableError("the store is closed"))
+        else:
+            self._orders.put(_Order(operation, future))
+        return future
+
+    def read(self, operation: Read[T]) -> "Future[T]":
+        """Run a read on a connection of its own; no read outlives its operation."""
+        return self._readers.submit(self.read_now, operation)
+
+    def read_now(self, operation: Read[T]) -> T:
+        """Run a read in this thread."""
+        with _said_plainly(), self._reader_engine.connect() as connection:
+            return operation(connection)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """Give a writing connection to work outside the writer: migrations, checks."""
+        with _said_plainly(), self._writer_engine.connect() as connection:
+            yield connection
+
+    def _write_loop(self) -> None:
+        while (group := self._next_group()) is not None:
+            try:
+                self._commit_group(group)
+            except Exception:
+                log.exception("store.writer_failed", extra={"orders": len(group)})
+                for order in group:
+                    if not order.future.done():
+                        order.future.set_exception(BackendUnavailableError("the writer failed"))
+
+    def _next_group(self) -> list[_Order[Any]] | None:
+        """All that waits, at least one; None when the writer shall end."""
+        first = self._orders.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_LIMIT:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                break
+            if order is None:
+                # Come back to the end after this group.
+                self._orders.put(None)
+                break
+            group.append(order)
+        # From here on a caller that gives up can't undo what it asked for.
+        return [order for order in group if order.future.set_running_or_notify_cancel()]
+
+    def _commit_group(self, group: list[_Order[Any]]) -> None:
+        if not group:
+            return
+        try:
+            changes, answers = self._run(group)
+        except Exception as error:  # noqa: BLE001  an operation's own bug is its caller's to hear of
+            if len(group) == 1:
+                group[0].future.set_exception(_told(error))
+                return
+            # One of them can't be done, and the others must not suffer for it.
+            for order in group:
+                self._commit_group([order])
+            return
+        if changes:
+            self._on_commit(changes)
+        for order, answer in zip(group, answers, strict=True):
+            _resolve(order.future, answer)
+
+    def _run(self, group: list[_Order[Any]]) -> tuple[list[Change], list[Any]]:
+        """Run and commit a group; answers are results or refusals, in order."""
+        changes: list[Change] = []
+        answers: list[Any] = []
+        with self._writer_engine.begin() as connection:
+            for order in group:
+                transaction = Transaction(connection)
+                try:
+                    answers.append(order.operation(transaction))
+                except EngineError as refusal:
+                    answers.append(refusal)
+                else:
+                    changes.extend(transaction.changes)
+        return changes, answers
+
+
+def _resolve(future: "Future[Any]", answer: Any) -> None:
+    if isinstance(answer, EngineError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Turn errors of the database into our own."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _unavailable(error) from error
+
+
+def _told(error: Exception) -> Exception:
+    return _unavailable(error) if isinstance(error, SQLAlchemyError) else error
+
+
+def _unavailable(error: SQLAlchemyError) -> BackendUnavailableError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return BackendUnavailableError(str(cause).splitlines()[0] if str(cause) else "unknown")
+
+
+def open_engine(url: URL, *, read_only: bool, size: int) -> Engine:
+    """An engine whose connections follow the rules of this store."""
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url, read_only=read_only, size=size)
+    return create_engine(url, pool_size=size, max_overflow=0, pool_pre_ping=True)
+
+
+def _open_sqlite(url: URL, *, read_only: bool, size: int) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        poolclass=QueuePool if url.database else NullPool,
+        pool_size=size,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        # The driver shall not begin transactions by itself: BEGIN is ours to say.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT_BYTES}")
+        cursor.execute(f"PRAGMA query_only = {int(read_only)}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE: a deferred transaction that turns to writing fails at once when another
+        # commit came between, whatever the busy time-out says.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of a SQLite file."""
+    return f"sqlite:///{path}"

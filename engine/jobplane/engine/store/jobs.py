@@ -1,0 +1,356 @@
+"""Statements over jobs, each named for its use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobplane.engine.domain.change import Change
+from jobplane.engine.domain.errors import ConflictError, JobExpiredError, JobNotFoundError
+from jobplane.engine.domain.job import Job, Progress, job_name
+from jobplane.engine.store import events
+from jobplane.engine.store.codec import (
+    from_us,
+    job_from_row,
+    job_to_row,
+    new_job_to_row,
+    progress_to_json,
+    to_us,
+)
+from jobplane.engine.store.database import Transaction
+from jobplane.engine.store.tables import job_labels, job_metrics, jobs, tombstones
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A job and its place in the store."""
+
+    pk: int
+    job: Job
+    lane: str = ""
+    worker: str = ""
+
+
+_INSERT = insert(jobs)
+_INSERT_LABELS = insert(job_labels)
+_DELETE_LABELS = delete(job_labels).where(job_labels.c.job_pk == bindparam("pk"))
+_INSERT_METRICS = insert(job_metrics)
+_FIND = select(jobs).where(
+    jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id")
+)
+_FIND_TO_CHANGE = _FIND.with_for_update()
+_TOMBSTONE = select(tombstones.c.expired_us).where(
+    tombstones.c.project == bindparam("project"), tombstones.c.job_id == bindparam("job_id")
+)
+_EXISTS = select(jobs.c.pk).where(
+    jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id")
+)
+_CHANGED = [
+    "status",
+    "done",
+    "sequence",
+    "attempt",
+    "priority",
+    "queue",
+    "failure_reason",
+    "failure_category",
+    "updated_us",
+    "started_us",
+    "finished_us",
+    "expires_us",
+    "heartbeat_us",
+    "ready",
+    "ready_us",
+    "due_us",
+    "state",
+    "progress",
+    "worker",
+]
+_SAVE = (
+    update(jobs)
+    .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
+    .values({name: bindparam(name) for name in _CHANGED})
+)
+_UNCHANGED = (
+    select(jobs.c.pk)
+    .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
+    .with_for_update()
+)
+_CLAIMABLE = (
+    select(jobs)
+    .where(jobs.c.status == "QUEUED", jobs.c.ready == 1, jobs.c.lane == bindparam("lane"))
+    .order_by(jobs.c.priority.desc(), jobs.c.pk)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_PROMOTE = (
+    update(jobs)
+    .where(
+        jobs.c.status == "QUEUED",
+        jobs.c.ready == 0,
+        jobs.c.ready_us.is_not(None),
+        jobs.c.ready_us <= bindparam("now_us"),
+    )
+    .values(ready=1, ready_us=None)
+)
+_DUE = (
+    select(jobs)
+    .where(jobs.c.due_us.is_not(None), jobs.c.due_us <= bindparam("now_us"))
+    .order_by(jobs.c.due_us)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_ANY_DUE = (
+    select(jobs.c.pk)
+    .where(jobs.c.due_us.is_not(None), jobs.c.due_us <= bindparam("now_us"))
+    .limit(1)
+)
+_ANY_READY = (
+    select(jobs.c.pk)
+    .where(
+        jobs.c.status == "QUEUED",
+        jobs.c.ready == 0,
+        jobs.c.ready_us.is_not(None),
+        jobs.c.ready_us <= bindparam("now_us"),
+    )
+    .limit(1)
+)
+_ANY_STALE = (
+    select(jobs.c.pk)
+    .where(jobs.c.worker != "", jobs.c.heartbeat_us < bindparam("before_us"))
+    .limit(1)
+)
+_LIVE = select(jobs).where(jobs.c.worker != "").order_by(jobs.c.pk).limit(bindparam("limit"))
+_ABANDONED = _LIVE.where(jobs.c.worker != bindparam("worker")).with_for_update(skip_locked=True)
+_STALE = _LIVE.where(jobs.c.heartbeat_us < bindparam("before_us")).with_for_update(skip_locked=True)
+_TOUCH = (
+    update(jobs)
+    .where(
+        jobs.c.pk == bindparam("of_pk"),
+        jobs.c.attempt == bindparam("of_attempt"),
+        jobs.c.worker != "",
+    )
+    .values(heartbeat_us=bindparam("heartbeat_us"), progress=bindparam("progress"))
+)
+_POSITION = select(func.count()).where(
+    jobs.c.status == "QUEUED",
+    jobs.c.ready == 1,
+    jobs.c.lane == bindparam("lane"),
+    (jobs.c.priority > bindparam("priority"))
+    | ((jobs.c.priority == bindparam("priority")) & (jobs.c.pk < bindparam("of_pk"))),
+)
+
+
+def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
+    """Store a new job with its first event."""
+    job = change.job
+    connection = transaction.connection
+    result = connection.execute(_INSERT, new_job_to_row(job, lane=lane))
+    assert result.inserted_primary_key is not None
+    pk: int = result.inserted_primary_key[0]
+    _insert_labels(connection, pk, job)
+    events.append(connection, pk, change.events)
+    transaction.changes.append(change)
+    return Stored(pk, job, lane)
+
+
+def find(connection: Connection, project: str, job_id: str) -> Stored | None:
+    """The job, or None."""
+    row = connection.execute(_FIND, {"project": project, "job_id": job_id}).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def exists(connection: Connection, project: str, job_id: str) -> bool:
+    """Whether the id is or was in use."""
+    values = {"project": project, "job_id": job_id}
+    return any(connection.execute(query, values).first() for query in (_EXISTS, _TOMBSTONE))
+
+
+def get(connection: Connection, project: str, job_id: str) -> Stored:
+    """The job; a refusal says whether it never was or has expired."""
+    stored = find(connection, project, job_id)
+    if stored is None:
+        raise _absence(connection, project, job_id)
+    return stored
+
+
+def get_to_change(connection: Connection, project: str, job_id: str) -> Stored:
+    """The job, held against other writers until the transaction ends."""
+    row = connection.execute(_FIND_TO_CHANGE, {"project": project, "job_id": job_id}).one_or_none()
+    if row is None:
+        raise _absence(connection, project, job_id)
+    return _stored(row)
+
+
+def save(transaction: Transaction, stored: Stored, change: Change, *, worker: str = "") -> Stored:
+    """Store a change with its events; a job that changed meanwhile is a conflict.
+
+    `worker` names the server that runs the attempt, while one is live.
+    """
+    if not change.events:
+        return stored
+    assert change.before is not None
+    job = change.job
+    worker = (worker or stored.worker) if job.status.is_active else ""
+    row = {
+        **job_to_row(job),
+        "worker": worker,
+        "of_pk": stored.pk,
+        "of_sequence": change.before.sequence,
+    }
+    if transaction.connection.execute(_SAVE, row).rowcount != 1:
+        raise ConflictError
+    if job.labels is not change.before.labels:
+        transaction.connection.execute(_DELETE_LABELS, {"pk": stored.pk})
+        _insert_labels(transaction.connection, stored.pk, job)
+    if job.status.is_terminal:
+        _insert_metrics(transaction.connection, stored.pk, job)
+    events.append(transaction.connection, stored.pk, change.events)
+    transaction.changes.append(change)
+    return Stored(stored.pk, job, stored.lane, worker)
+
+
+def guard(connection: Connection, stored: Stored) -> None:
+    """Refuse, before anything is written, when the job is not as it was read."""
+    values = {"of_pk": stored.pk, "of_sequence": stored.job.sequence}
+    if connection.execute(_UNCHANGED, values).one_or_none() is None:
+        raise ConflictError
+
+
+def claimable(connection: Connection, *, lane: str, limit: int) -> list[Stored]:
+    """Jobs that may start now, the most urgent first."""
+    rows = connection.execute(_CLAIMABLE, {"lane": lane, "limit": limit})
+    return [_stored(row) for row in rows]
+
+
+def promote(connection: Connection, *, now: datetime) -> int:
+    """Make claimable what waited for a time that has come; how many."""
+    return connection.execute(_PROMOTE, {"now_us": to_us(now)}).rowcount
+
+
+def due(connection: Connection, *, now: datetime, limit: int) -> list[Stored]:
+    """Jobs whose deadline has passed."""
+    rows = connection.execute(_DUE, {"now_us": to_us(now), "limit": limit})
+    return [_stored(row) for row in rows]
+
+
+def any_due(connection: Connection, *, now: datetime) -> bool:
+    """Whether a deadline or a waiting time has passed."""
+    values = {"now_us": to_us(now)}
+    return any(connection.execute(query, values).first() for query in (_ANY_DUE, _ANY_READY))
+
+
+def any_stale(connection: Connection, *, before: datetime) -> bool:
+    """Whether an attempt has not been heard of since `before`."""
+    return connection.execute(_ANY_STALE, {"before_us": to_us(before)}).first() is not None
+
+
+def abandoned(connection: Connection, *, worker: str, limit: int) -> list[Stored]:
+    """Jobs with an attempt on another server than `worker`."""
+    rows = connection.execute(_ABANDONED, {"worker": worker, "limit": limit})
+    return [_stored(row) for row in rows]
+
+
+def stale(connection: Connection, *, before: datetime, limit: int) -> list[Stored]:
+    """Jobs whose attempt has not been heard of since `before`."""
+    rows = connection.execute(_STALE, {"before_us": to_us(before), "limit": limit})
+    return [_stored(row) for row in rows]
+
+
+def touch(
+    connection: Connection,
+    *,
+    pk: int,
+    attempt: int,
+    heartbeat_at: datetime,
+    progress: Progress | None,
+) -> None:
+    """Note that an attempt lives, and how far it is."""
+    connection.execute(
+        _TOUCH,
+        {
+            "of_pk": pk,
+            "of_attempt": attempt,
+            "heartbeat_us": to_us(heartbeat_at),
+            "progress": progress_to_json(progress) if progress else None,
+        },
+    )
+
+
+def position(connection: Connection, stored: Stored) -> int:
+    """How many claimable jobs are ahead of it, plus one."""
+    values = {"lane": stored.lane, "priority": stored.job.priority, "of_pk": stored.pk}
+    ahead: int = connection.execute(_POSITION, values).scalar_one()
+    return ahead + 1
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(row.pk, job_from_row(row), row.lane, row.worker)
+
+
+def _absence(
+    connection: Connection, project: str, job_id: str
+) -> JobNotFoundError | JobExpiredError:
+    expired_us = connection.execute(
+        _TOMBSTONE, {"project": project, "job_id": job_id}
+    ).scalar_one_or_none()
+    name = job_name(project, job_id)
+    if expired_us is None:
+        return JobNotFoundError(name)
+    return JobExpiredError(name, from_us(expired_us))
+
+
+def _insert_labels(connection: Connection, pk: int, job: Job) -> None:
+    if job.labels:
+        rows = [{"job_pk": pk, "key": key, "value": value} for key, value in job.labels.items()]
+        connection.execute(_INSERT_LABELS, rows)
+
+
+def _insert_metrics(connection: Connection, pk: int, job: Job) -> None:
+    metrics = job.result.metrics if job.result else {}
+    if metrics:
+        rows = [{"job_pk": pk, "key": key, "value": value} for key, value in metrics.items()]
+        connection.execute(_INSERT_METRICS, rows)
+
+
+def page(
+    connection: Connection,
+    *,
+    project: str,
+    condition: ColumnElement[bool],
+    after: ColumnElement[bool] | None,
+    order: Sequence[ColumnElement[Any]],
+    limit: int,
+) -> list[Job]:
+    """Jobs of a project ("-" means all) that meet a condition, in an order, after a key."""
+    query = select(jobs).where(condition).order_by(*order).limit(limit)
+    if after is not None:
+        query = query.where(after)
+    if project != "-":
+        query = query.where(jobs.c.project == project)
+    return [job_from_row(row) for row in connection.execute(query)]
+
+
+def count(
+    connection: Connection,
+    *,
+    project: str,
+    condition: ColumnElement[bool],
+    group_by: ColumnElement[Any],
+) -> dict[str, int]:
+    """How many jobs of a project meet a condition, by group."""
+    query = select(group_by, func.count()).where(condition).group_by(group_by)
+    if project != "-":
+        query = query.where(jobs.c.project == project)
+    return {str(group): number for group, number in connection.execute(query)}

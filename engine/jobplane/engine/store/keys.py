@@ -1,0 +1,47 @@
+"""Statements over idempotency keys."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from jobplane.engine.store.codec import to_us
+from jobplane.engine.store.tables import idempotency_keys
+from sqlalchemy import Connection, bindparam, insert, select
+
+_INSERT = insert(idempotency_keys)
+_FIND = select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
+    idempotency_keys.c.project == bindparam("project"),
+    idempotency_keys.c.key == bindparam("key"),
+)
+
+
+class Use(NamedTuple):
+    """The job that a key made, and the fingerprint of the request that did."""
+
+    job_id: str
+    fingerprint: bytes
+
+
+def find(connection: Connection, *, project: str, key: str) -> Use | None:
+    """The use of a key, or None."""
+    row = connection.execute(_FIND, {"project": project, "key": key}).one_or_none()
+    return None if row is None else Use(*row)
+
+
+def use(
+    connection: Connection,
+    *,
+    project: str,
+    key: str,
+    job_id: str,
+    fingerprint: bytes,
+    now: datetime,
+) -> None:
+    """Bind a key to a job."""
+    row = {
+        "project": project,
+        "key": key,
+        "job_id": job_id,
+        "fingerprint": fingerprint,
+        "created_us": to_us(now),
+    }
+    connection.execute(_INSERT, row)

@@ -1,0 +1,175 @@
+"""The tables. Times are microseconds since 1970 in UTC; JSON columns hold domain values."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite only gives an INTEGER primary key its own number.
+Key = BigInteger().with_variant(Integer, "sqlite")
+# Comparisons of text are by code point on every database.
+Text = String().with_variant(String(collation="C"), "postgresql")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("pk", Key, primary_key=True, autoincrement=True),
+    Column("project", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("job_set", Text, nullable=False),
+    Column("creator", Text, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("failure_reason", Text, nullable=False),
+    Column("failure_category", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("finished_us", BigInteger),
+    Column("expires_us", BigInteger),
+    Column("heartbeat_us", BigInteger),
+    # Executor slots it needs; decides which claims may take it.
+    Column("lane", Text, nullable=False),
+    # Server process that runs the live attempt; empty when none does.
+    Column("worker", Text, nullable=False),
+    # 1 when a claim may take it now; 0 while it waits for a time or for other jobs.
+    Column("ready", Integer, nullable=False),
+    # When a job that is not ready may become so.
+    Column("ready_us", BigInteger),
+    # When the reaper must look at it.
+    Column("due_us", BigInteger),
+    Column("spec", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("progress", LargeBinary),
+    UniqueConstraint("project", "job_id"),
+    sqlite_autoincrement=True,
+)
+
+Index("jobs_by_create", jobs.c.project, jobs.c.created_us, jobs.c.job_id)
+Index("jobs_by_status", jobs.c.project, jobs.c.status, jobs.c.created_us, jobs.c.job_id)
+_QUEUED_READY = text("status = 'QUEUED' AND ready = 1")
+_QUEUED_WAITING = text("status = 'QUEUED' AND ready = 0 AND ready_us IS NOT NULL")
+_DUE = text("due_us IS NOT NULL")
+_LIVE = text("worker <> ''")
+Index(
+    "jobs_claimable",
+    jobs.c.lane,
+    jobs.c.priority.desc(),
+    jobs.c.pk,
+    sqlite_where=_QUEUED_READY,
+    postgresql_where=_QUEUED_READY,
+)
+Index(
+    "jobs_waiting",
+    jobs.c.ready_us,
+    sqlite_where=_QUEUED_WAITING,
+    postgresql_where=_QUEUED_WAITING,
+)
+Index("jobs_due", jobs.c.due_us, sqlite_where=_DUE, postgresql_where=_DUE)
+Index("jobs_live", jobs.c.worker, sqlite_where=_LIVE, postgresql_where=_LIVE)
+
+job_labels = Table(
+    "job_labels",
+    metadata,
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("labels_by_value", "key", "value", "job_pk"),
+    sqlite_with_rowid=False,
+)
+
+job_metrics = Table(
+    "job_metrics",
+    metadata,
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+    Index("metrics_by_value", "key", "value", "job_pk"),
+    sqlite_with_rowid=False,
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    # Position in the feed of all events; one writer gives it in the order of commits.
+    Column("revision", Key, primary_key=True, autoincrement=True),
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE"), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("occurred_us", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint("job_pk", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("pk", Key, primary_key=True, autoincrement=True),
+    Column("project", Text, nullable=False),
+    # Null for uploaded content, which belongs to no job.
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE")),
+    Column("artifact_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("detail", LargeBinary, nullable=False),
+    Index("artifacts_of_job", "job_pk", "artifact_id", unique=True),
+    Index("artifacts_by_content", "project", "sha256"),
+    sqlite_autoincrement=True,
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+    Column("expired_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What all servers of one database share, such as the secret of page tokens.
+shared_values = Table(
+    "shared_values",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

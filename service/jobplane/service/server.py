@@ -1,0 +1,189 @@
+"""The composition root: builds the grpc server and joins everything to it."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from grpc_health.v1 import health_pb2
+from jobplane.engine.domain.errors import NotEnabledError
+from jobplane.service.contract import service_files
+from jobplane.service.health import HealthService
+from jobplane.service.jobs import JobService
+from jobplane.service.kinds import KindService
+from jobplane.service.port import EnginePort, HousePort
+from jobplane.service.rpc.auth import Authenticator
+from jobplane.service.rpc.call import Call
+from jobplane.service.rpc.methods import PUBLIC, SERVER_VIEWER, Rpc, rpcs
+from jobplane.service.rpc.pipeline import Handler, Pipeline, PipelineSettings, Router
+from jobplane.service.settings import ServiceSettings
+from jobplane.service.system import ServerFacts, SystemService
+
+_log = logging.getLogger("jobplane.server")
+_READINESS_INTERVAL_S = 2.0
+_DRAIN_STEP_S = 0.02
+
+
+class Server:
+    """The grpc server over one engine: started once, stopped once."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        house: HousePort,
+        facts: ServerFacts,
+        authenticator: Authenticator,
+    ) -> None:
+        self._settings = settings
+        self._house = house
+        self._facts = facts
+        self._pipeline = Pipeline(
+            PipelineSettings(
+                version=facts.version,
+                slow_consumer_s=settings.slow_consumer_s,
+                show_bugs=settings.dev,
+            ),
+            authenticator,
+            new_request_id=lambda: uuid4().hex,
+        )
+
+    async def start(self) -> int:
+        """Take calls; gives the port. Raises OSError when the address can't be had."""
+        refuse_open_address(self._settings)
+        self.engine = await self._house.start()
+        servicers = self._servicers(self.engine)
+        self.health = HealthService(servicers)
+        self._grpc = grpc.aio.server(options=self._settings.channel_options())
+        self._grpc.add_generic_rpc_handlers((self._router(servicers),))
+        port = _bind(self._grpc, self._settings.host, self._settings.port)
+        await self._grpc.start()
+        self._readiness = asyncio.create_task(self._readiness_timer_loop())
+        return port
+
+    async def is_ready(self) -> bool:
+        """Whether jobs can be submitted now."""
+        return await self.engine.is_ready()
+
+    async def stop(self) -> None:
+        """Say so, let watches take their last frame, end calls, then stop the engine."""
+        self._readiness.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._readiness
+        self.health.close()
+        await self._house.drain()
+        await self._end_streams()
+        await self._grpc.stop(self._settings.grace_s)
+        await self._house.stop(self._settings.grace_s)
+
+    async def _end_streams(self) -> None:
+        ends_at = asyncio.get_running_loop().time() + self._settings.drain_s
+        while self.jobs.seats.taken and asyncio.get_running_loop().time() < ends_at:
+            await asyncio.sleep(_DRAIN_STEP_S)
+        self._pipeline.cut_blocked_streams()
+
+    async def _readiness_timer_loop(self) -> None:
+        while True:
+            self.health.set_serving(is_serving=await self.engine.is_ready())
+            await asyncio.sleep(_READINESS_INTERVAL_S)
+
+    def _servicers(self, engine: EnginePort) -> Mapping[str, object]:
+        """Give what answers for each service that is built; the others answer NOT_ENABLED."""
+        self.jobs = JobService(engine, self._settings)
+        return {
+            "jobplane.v1.JobService": self.jobs,
+            "jobplane.v1.KindService": KindService(engine),
+            "jobplane.v1.SystemService": SystemService(
+                engine, self._settings, self._facts, now=lambda: datetime.now(UTC)
+            ),
+        }
+
+    def _router(self, servicers: Mapping[str, object]) -> Router:
+        handlers = {
+            rpc.path: self._pipeline.handler(rpc, _method(servicers.get(rpc.service), rpc))
+            for rpc in rpcs(service_files())
+        }
+        for rpc, handle in self._foreign(servicers):
+            handlers[rpc.path] = self._pipeline.handler(rpc, handle)
+        return Router(handlers, self._unknown)
+
+    def _foreign(self, servicers: Iterable[str]) -> Iterable[tuple[Rpc, Handler]]:
+        """Give the services that every grpc server has; their contracts name no roles."""
+        for rpc in rpcs([health_pb2.DESCRIPTOR], access=PUBLIC):
+            yield rpc, getattr(self.health, rpc.name)
+        if self._settings.reflection:
+            yield from _reflection(servicers)
+        if self._settings.dev:
+            yield from _channelz()
+
+    def _unknown(self, path: str) -> grpc.RpcMethodHandler[Any, Any]:
+        _, service, name = path.split("/", 2) if path.count("/") > 1 else ("", path, "")
+        rpc = Rpc(service, name, Empty, True, True, PUBLIC)
+        return self._pipeline.handler(rpc, absent(rpc))
+
+
+def refuse_open_address(settings: ServiceSettings) -> None:
+    """Raise OSError where everybody who may do all is more than this machine."""
+    if settings.dev and not is_loopback(settings.host):
+        raise OSError(f"{settings.host} is not a loopback address, and dev mode is open to all")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def absent(rpc: Rpc) -> Handler:
+    """Give a handler that says that the build does not have the method."""
+
+    async def one(request: Any, call: Call) -> Any:
+        raise NotEnabledError(rpc.path)
+
+    async def many(request: Any, call: Call) -> Any:
+        raise NotEnabledError(rpc.path)
+        yield b""
+
+    return many if rpc.streams_responses else one
+
+
+def _method(servicer: object | None, rpc: Rpc) -> Handler:
+    handle: Handler | None = getattr(servicer, rpc.name, None)
+    return handle or absent(rpc)
+
+
+def _reflection(servicers: Iterable[str]) -> Iterable[tuple[Rpc, Handler]]:
+    from jobplane.service.reflection import ReflectionService, reflection_files
+
+    files = reflection_files()
+    named = [service for file in files for service in file.services_by_name.values()]
+    service = ReflectionService(
+        [
+            *(one.full_name for file in service_files() for one in file.services_by_name.values()),
+            *(one.full_name for one in health_pb2.DESCRIPTOR.services_by_name.values()),
+            *(one.full_name for one in named),
+        ]
+    )
+    for rpc in rpcs(files, access=SERVER_VIEWER):
+        yield rpc, service.ServerReflectionInfo
+
+
+def _channelz() -> Iterable[tuple[Rpc, Handler]]:
+    from jobplane.service.channelz import channelz_file, channelz_handler
+
+    for rpc in rpcs([channelz_file()], access=SERVER_VIEWER):
+        yield rpc, channelz_handler(rpc)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise OSError(f"{host}:{port} can't be had: is it taken?") from error
