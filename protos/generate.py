@@ -25,15 +25,19 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=HERE.parent / "gen")
     options.add_argument("--image", type=Path, help="also write the descriptor set here")
+    options.add_argument("--rules-image", type=Path, help="the same with the rules readable")
     arguments = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        image = Path(folder) / "image.binpb"
-        image.write_bytes(without_rules(compile_image(image)).SerializeToString(deterministic=True))
-        code = Path(folder) / "gen"
-        write_code(image, code)
-        mirror(code, arguments.out)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        full = compile_image(folder / "full.binpb")
+        image = folder / "image.binpb"
+        image.write_bytes(without_rules(full).SerializeToString(deterministic=True))
+        write_code(image, folder / "gen")
+        mirror(folder / "gen", arguments.out)
         if arguments.image:
             shutil.copy(image, arguments.image)
+        if arguments.rules_image:
+            shutil.copy(folder / "full.binpb", arguments.rules_image)
 
 
 def sources() -> list[str]:
@@ -63,9 +67,11 @@ def compile_image(target: Path) -> descriptor_pb2.FileDescriptorSet:
 def without_rules(image: descriptor_pb2.FileDescriptorSet) -> descriptor_pb2.FileDescriptorSet:
     """Drop the file of rules and its imports; the options that used it stay as bytes."""
     light = descriptor_pb2.FileDescriptorSet()
-    for file in image.file:
-        if file.name == RULES:
+    for original in image.file:
+        if original.name == RULES:
             continue
+        file = descriptor_pb2.FileDescriptorProto()
+        file.CopyFrom(original)
         kept = [path for path in file.dependency if path != RULES]
         del file.dependency[:]
         file.dependency.extend(kept)

@@ -1,6 +1,5 @@
 """The same filter over the same jobs: what SQL selects is what Python says."""
 
-import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, insert, make_url, select, text
-
 from jobplane.engine.domain.job import Failure, FailureCategory, Job, JobResult, JobSpec
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.query.evaluate import evaluate
@@ -28,9 +25,11 @@ from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.instant import instant_of
 from jobplane.engine.query.order import Order
 from jobplane.engine.query.schema import EQUALITY, JOB_FIELDS, Field, FieldType
+from jobplane.engine.store import listing
 from jobplane.engine.store.codec import new_job_to_row
 from jobplane.engine.store.filter import after_key, compile_filter, order_clauses
 from jobplane.engine.store.tables import job_labels, job_metrics, jobs, metadata
+from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
 POSTGRES = "JOBPLANE_TEST_POSTGRES"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +66,7 @@ times = instants.map(lambda us: EPOCH + timedelta(microseconds=us))
 @st.composite
 def rows(draw: st.DrawFn) -> Job:
     failure = st.builds(Failure, words, st.sampled_from(FailureCategory), st.just("it broke"))
-    metrics = st.dictionaries(keys, floats | st.just(math.inf), max_size=2)
+    metrics = st.dictionaries(keys, floats, max_size=2)
     return Job(
         project=draw(st.sampled_from(["p", "q"])),
         job_id=draw(st.uuids().map(str)),
@@ -145,6 +144,11 @@ def depth(expression: Expression) -> int:
             return 0
 
 
+orders = st.builds(
+    Order,
+    st.sampled_from(["create_time", "update_time", "finish_time", "priority"]),
+    descending=st.booleans(),
+)
 expressions = st.recursive(comparisons(), nested, max_leaves=8) | st.just(Everything())
 filters = expressions.filter(lambda e: depth(e) <= 5 and len(str(e).encode()) <= 2048)
 
@@ -213,15 +217,51 @@ def test_sql_selects_exactly_the_jobs_for_which_python_says_true(
 
 @given(
     st.lists(rows(), max_size=8),
-    st.sampled_from(["create_time", "update_time", "finish_time", "priority"]),
-    st.booleans(),
+    filters,
+    orders,
+    # Few or many: found by an index and sorted, or met on a walk along the order.
+    st.sampled_from([0, 1, 2000]),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_list_has_the_jobs_of_its_project_that_match_in_order(
+    connection: Connection,
+    found: list[Job],
+    expression: Expression,
+    order: Order,
+    few: int,
+) -> None:
+    with connection.begin() as transaction, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "FEW", few)
+        for job in found:
+            store(connection, job)
+        for project in ("p", "-", "none"):
+            right = [j for j in found if project in {j.project, "-"} and evaluate(expression, j)]
+            right.sort(key=order.key_of, reverse=order.descending)
+            got: list[str] = []
+            after: tuple[int, str, str] | None = None
+            while page := listing.page(
+                connection,
+                project=project,
+                expression=expression,
+                order=order,
+                after=after,
+                limit=3,
+            ):
+                got += [job.job_id for job in page]
+                after = order.key_of(page[-1])
+            assert got == [job.job_id for job in right], str(expression)
+        transaction.rollback()
+
+
+@given(
+    st.lists(rows(), max_size=8),
+    orders,
     st.integers(1, 3),
 )
 @settings(max_examples=60, deadline=None)
 def test_pages_by_key_give_every_job_once_in_the_order_of_its_keys(
-    connection: Connection, found: list[Job], field: str, descending: bool, size: int
+    connection: Connection, found: list[Job], order: Order, size: int
 ) -> None:
-    order = Order(field, descending=descending)
     # Jobs of one id in two projects, at the same moment, are told apart too.
     twins = [replace(job, project="p2") for job in found[:2]]
     with connection.begin() as transaction:
@@ -232,7 +272,9 @@ def test_pages_by_key_give_every_job_once_in_the_order_of_its_keys(
         while pks := list(connection.scalars(rest)):
             seen += [order.key_of(stored[pk]) for pk in pks]
             rest = page.where(after_key(order, seen[-1]))
-        assert seen == sorted((order.key_of(job) for job in stored.values()), reverse=descending)
+        assert seen == sorted(
+            (order.key_of(job) for job in stored.values()), reverse=order.descending
+        )
         transaction.rollback()
 
 

@@ -305,3 +305,22 @@ test("a watch backs off from a server that accepts it and then drops it", async 
   await collect(client, { after: 0n, onReconnect });
   assert.ok(longest > 0.002, `the longest delay was ${longest} ms`);
 });
+
+test("a watch reconnects soon after a stream that stayed healthy", async (t) => {
+  const drops = 12;
+  const service = watchJob(async function* (request, stream): AsyncGenerator<Frame> {
+    if (stream > drops + 1) {
+      yield* framesAfter(request.afterSequence);
+      return;
+    }
+    yield* stream > drops ? [heartbeatFrame(0n), heartbeatFrame(0n)] : [];
+    throw new ConnectError("gone", Code.Unavailable);
+  });
+  const { client } = await serve(t, service, { backoff: { firstMs: 0.001, mostMs: 1 } });
+  let last = 0;
+  const onReconnect = (_: Error, delayMs: number): void => {
+    last = delayMs;
+  };
+  await collect(client, { after: 0n, onReconnect });
+  assert.ok(last <= 0.001, `the last delay was ${last} ms`);
+});

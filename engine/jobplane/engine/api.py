@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from jobplane.engine.clock import Clock
+from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.artifact import Artifact
 from jobplane.engine.domain.change import Change
@@ -26,7 +28,7 @@ from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.page import JobQuery, Page, cut_page, page_limit
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.ledger import Ledger
-from jobplane.engine.store import artifacts, events, jobs
+from jobplane.engine.store import artifacts, events, jobs, listing
 from jobplane.engine.store import filter as sql
 from jobplane.engine.store.database import Database, Read, Transaction, Write
 from jobplane.engine.store.groups import group_column
@@ -34,7 +36,6 @@ from jobplane.engine.store.jobs import Stored
 from jobplane.engine.watch.frame import Frame
 from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.stream import Interest, JobStream, Source
-from sqlalchemy import Connection
 
 T = TypeVar("T")
 CALL_TIMEOUT_S = 30.0
@@ -64,6 +65,7 @@ class Engine:
         hub: Hub,
         clock: Clock,
         tokens: PageTokens,
+        crossing: Crossing,
         watch_max_age_s: Callable[[], float],
     ) -> None:
         self.registry = registry
@@ -73,6 +75,7 @@ class Engine:
         self._hub = hub
         self._clock = clock
         self._tokens = tokens
+        self._crossing = crossing
         self._watch_max_age_s = watch_max_age_s
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -88,29 +91,24 @@ class Engine:
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs."""
-        condition = sql.compile_filter(query.expression)
-        order = query.order
-        after = (
-            sql.after_key(order, self._tokens.decode(query.page_token, query.bound))
-            if (query.page_token)
-            else None
-        )
-        limit = query.limit
+        expression, order, limit = query.expression, query.order, query.limit
+        token = query.page_token
+        after = self._tokens.decode(token, query.bound) if token else None
 
         def read(connection: Connection) -> list[Job]:
-            return jobs.page(
+            return listing.page(
                 connection,
                 project=query.project,
-                condition=condition,
+                expression=expression,
+                order=order,
                 after=after,
-                order=sql.order_clauses(order),
                 limit=limit + 1,
             )
 
         found = [self._with_progress(job) for job in await self._read(read)]
         page, more = cut_page(found, limit=limit, max_bytes=query.max_bytes, size_of=_size_of)
-        token = self._tokens.encode(order.key_of(page[-1]), query.bound) if more else ""
-        return Page(page, token)
+        key = order.key_of(page[-1]) if more else ()
+        return Page(page, self._tokens.encode(key, query.bound) if more else "")
 
     async def count(self, *, project: str, filter: str, group_by: str) -> Counts:  # noqa: A002  the contract's word
         """Exact counts, in all or by a field."""
@@ -336,19 +334,14 @@ class Engine:
         )
 
     async def _write(self, operation: Write[T]) -> T:
-        return await _outcome(self._database.write(operation))
+        return await self._crossing.outcome(
+            self._database.write(operation), timeout_s=CALL_TIMEOUT_S
+        )
 
     async def _read(self, operation: Read[T]) -> T:
-        return await _outcome(self._database.read(operation))
-
-
-async def _outcome(future: "Future[T]") -> T:
-    """What the store answers; a store that does not answer is unavailable."""
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
-            return await asyncio.wrap_future(future)
-    except TimeoutError:
-        raise BackendUnavailableError("the store did not answer in time") from None
+        return await self._crossing.outcome(
+            self._database.read(operation), timeout_s=CALL_TIMEOUT_S
+        )
 
 
 def _size_of(job: Job) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jobplane.engine.api import Engine
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
 from jobplane.engine.content.store import ContentStore
+from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job, JobSpec, Progress
@@ -15,7 +16,6 @@ from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
-from jobplane.engine.kinds.settle import parse_params
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.dispatcher import Dispatcher
 from jobplane.engine.scheduler.ledger import Ledger
@@ -108,6 +108,7 @@ class House:
             hub=self.hub,
             clock=self._clock,
             tokens=PageTokens(secret),
+            crossing=Crossing(asyncio.get_running_loop()),
             watch_max_age_s=self._watch_max_age_s,
         )
         for loop in self._loops:
@@ -177,7 +178,7 @@ class House:
         kind = self._registry.get(spec.kind)
         limits = [
             bounds_of(spec.policy).attempt_timeout_s,
-            kind.attempt_timeout_s(parse_params(kind, spec.params)),
+            kind.attempt_timeout_s(self._registry.parse(kind, spec.params)),
         ]
         return min((limit for limit in limits if limit is not None), default=None)
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
+
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.errors import (
@@ -28,7 +30,6 @@ from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.kinds.settle import readable, settle
 from jobplane.engine.store import artifacts, jobs, keys
 from jobplane.engine.store.database import Transaction
-from sqlalchemy import Connection
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -59,7 +60,7 @@ class Intake:
             raise KindUnavailableError(kind.name, hint)
         if spec.depends_on:
             raise NotEnabledError("spec.depends_on")
-        settled = settle(kind, spec)
+        settled = settle(self._registry, kind, spec)
         violations = [*_input_violations(kind, spec), *settled.violations]
         if violations:
             raise InvalidSpecError(violations)
@@ -158,7 +159,9 @@ class Intake:
         spec = submission.spec
         body: dict[str, Any] = msgspec.json.decode(_encode(_body(submission)))
         body["spec"]["inputs"] = {role: _source(ref) for role, ref in spec.inputs.items()}
-        body["spec"][spec.kind] = readable(self._registry.get(spec.kind), spec.params)
+        body["spec"][spec.kind] = readable(
+            self._registry, self._registry.get(spec.kind), spec.params
+        )
         del body["spec"]["params"]
         return body
 

@@ -286,7 +286,7 @@ class RunPolicy(_message.Message):
 
     @_builtins.property
     def max_backoff(self) -> _duration_pb2.Duration:
-        """Ceiling of the wait; 0 s..24 h, default 5 min."""
+        """Ceiling of the wait; 0 s..24 h, default 60 s."""
 
     @_builtins.property
     def non_retryable_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -306,7 +306,7 @@ class RunPolicy(_message.Message):
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long the record and artifacts stay after the end; 0 s..3650 d, default the server's."""
+        """How long the record and artifacts stay after the end; 0 s..3650 d, default 30 d."""
 
     @_builtins.property
     def stage_timeouts(self) -> _containers.MessageMap[_builtins.str, _duration_pb2.Duration]:

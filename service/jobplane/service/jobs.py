@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from jobplane.engine.query.page import JobQuery
-from jobplane.engine.watch.frame import Frame
 from jobplane.service.convert.event import event_to_wire
 from jobplane.service.convert.frame import EventCache, encode_frame
 from jobplane.service.convert.job import job_to_wire
@@ -16,8 +15,10 @@ from jobplane.service.port import EnginePort
 from jobplane.service.rpc.call import Call
 from jobplane.service.seats import Seats
 from jobplane.service.settings import ServiceSettings
-from jobplane.service.update import update_job
 from jobplane.v1 import job_service_pb2 as wire
+
+if TYPE_CHECKING:
+    from jobplane.engine.watch.frame import Frame
 
 
 class JobService:
@@ -103,27 +104,6 @@ class JobService:
             responder=call.principal.name,
         )
         return wire.ProvideJobInputResponse(job=job_to_wire(job))
-
-    async def UpdateJob(self, request: wire.UpdateJobRequest, call: Call) -> wire.UpdateJobResponse:
-        """Change priority, queue or labels."""
-        job = await update_job(self._engine, request, call.principal.name)
-        return wire.UpdateJobResponse(job=job_to_wire(job))
-
-    async def RetryJob(self, request: wire.RetryJobRequest, call: Call) -> wire.RetryJobResponse:
-        """Submit a new job from a finished one."""
-        accepted = await self._engine.retry(
-            *split_job_name(request.name),
-            from_checkpoint=request.from_checkpoint,
-            idempotency_key=request.idempotency_key,
-            creator=call.principal.name,
-        )
-        return wire.RetryJobResponse(job=job_to_wire(accepted.job))
-
-    async def DeleteJob(self, request: wire.DeleteJobRequest, call: Call) -> wire.DeleteJobResponse:
-        """Purge a finished job."""
-        del call
-        await self._engine.delete(*split_job_name(request.name), etag=request.etag)
-        return wire.DeleteJobResponse()
 
     async def WatchJob(self, request: wire.WatchJobRequest, call: Call) -> AsyncIterator[bytes]:
         """Stream one job until its end."""

@@ -1,7 +1,5 @@
 """Resource names, taken apart."""
 
-from typing import NoReturn
-
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 
 _JOB_FORM = "projects/{project}/jobs/{job_id}"
@@ -13,7 +11,7 @@ def split_job_name(name: str, field: str = "name") -> tuple[str, str]:
     match name.split("/"):
         case ["projects", project, "jobs", job_id] if project and job_id:
             return project, job_id
-    _refuse(field, _JOB_FORM)
+    raise _misnamed(field, _JOB_FORM)
 
 
 def split_kind_name(name: str) -> str:
@@ -21,8 +19,8 @@ def split_kind_name(name: str) -> str:
     match name.split("/"):
         case ["kinds", kind] if kind:
             return kind
-    _refuse("name", _KIND_FORM)
+    raise _misnamed("name", _KIND_FORM)
 
 
-def _refuse(field: str, form: str) -> NoReturn:
-    raise InvalidSpecError([Violation(field, f"must have the form {form}")])
+def _misnamed(field: str, form: str) -> InvalidSpecError:
+    return InvalidSpecError([Violation(field, f"must have the form {form}")])

@@ -1,7 +1,7 @@
 """What the service asks of the engine: all of it, and nothing else."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job
@@ -91,36 +91,6 @@ class EnginePort(Protocol):
         """Answer a question."""
         ...
 
-    async def update(
-        self,
-        project: str,
-        job_id: str,
-        *,
-        priority: int | None = None,
-        queue: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        etag: str = "",
-        updater: str = "",
-    ) -> Job:
-        """Change what may be changed."""
-        ...
-
-    async def retry(
-        self,
-        project: str,
-        job_id: str,
-        *,
-        from_checkpoint: bool,
-        idempotency_key: str,
-        creator: str,
-    ) -> Accepted:
-        """Submit a new job from a finished one."""
-        ...
-
-    async def delete(self, project: str, job_id: str, *, etag: str) -> None:
-        """Purge a finished job."""
-        ...
-
     async def events(
         self,
         project: str,
@@ -155,6 +125,45 @@ class EnginePort(Protocol):
 
     async def is_ready(self) -> bool:
         """Whether jobs can be submitted now."""
+        ...
+
+
+@runtime_checkable
+class ChangePort(Protocol):
+    """What an engine may be able to do with jobs besides; where it can't, it is not enabled."""
+
+    async def get(self, project: str, job_id: str) -> Job:
+        """Read a job."""
+        ...
+
+    async def update(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        priority: int | None = None,
+        queue: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        etag: str = "",
+        updater: str = "",
+    ) -> Job:
+        """Change what may be changed."""
+        ...
+
+    async def retry(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        from_checkpoint: bool,
+        idempotency_key: str,
+        creator: str,
+    ) -> Accepted:
+        """Submit a new job from a finished one."""
+        ...
+
+    async def delete(self, project: str, job_id: str, *, etag: str) -> None:
+        """Purge a finished job."""
         ...
 
 

@@ -34,7 +34,8 @@ def _renamed(alpha: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
     file.name, file.package = _FILE, _PACKAGE
     for message in file.message_type:
         for field in message.field:
-            field.type_name = _in_v1(field.type_name)
+            if field.type_name:
+                field.type_name = _in_v1(field.type_name)
     for service in file.service:
         for method in service.method:
             method.input_type = _in_v1(method.input_type)

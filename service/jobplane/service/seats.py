@@ -1,5 +1,6 @@
 """Seats: how many watches may be open at once."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ class Seats:
         self._per_principal = per_principal
         self._total = total
         self._taken: Counter[str] = Counter()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @property
     def taken(self) -> int:
@@ -28,9 +31,16 @@ class Seats:
         if self.taken >= self._total:
             raise TooManyWatchesError(limit=self._total)
         self._taken[principal] += 1
+        self._empty.clear()
         try:
             yield
         finally:
             self._taken[principal] -= 1
             if not self._taken[principal]:
                 del self._taken[principal]
+            if not self._taken:
+                self._empty.set()
+
+    async def wait_empty(self) -> None:
+        """Return when no watch is open."""
+        await self._empty.wait()

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,22 +11,22 @@ from uuid import uuid4
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
-from jobplane.engine.domain.errors import NotEnabledError
 from jobplane.service.contract import service_files
 from jobplane.service.health import HealthService
+from jobplane.service.job_changes import JobChanges
 from jobplane.service.jobs import JobService
 from jobplane.service.kinds import KindService
-from jobplane.service.port import EnginePort, HousePort
+from jobplane.service.port import ChangePort, EnginePort, HousePort
 from jobplane.service.rpc.auth import Authenticator
-from jobplane.service.rpc.call import Call
 from jobplane.service.rpc.methods import PUBLIC, SERVER_VIEWER, Rpc, rpcs
 from jobplane.service.rpc.pipeline import Handler, Pipeline, PipelineSettings, Router
 from jobplane.service.settings import ServiceSettings
 from jobplane.service.system import ServerFacts, SystemService
 
-_log = logging.getLogger("jobplane.server")
+# By service, the objects that have its methods.
+Servicers = Mapping[str, tuple[object, ...]]
+
 _READINESS_INTERVAL_S = 2.0
-_DRAIN_STEP_S = 0.02
 
 
 class Server:
@@ -82,9 +81,10 @@ class Server:
         await self._house.stop(self._settings.grace_s)
 
     async def _end_streams(self) -> None:
-        ends_at = asyncio.get_running_loop().time() + self._settings.drain_s
-        while self.jobs.seats.taken and asyncio.get_running_loop().time() < ends_at:
-            await asyncio.sleep(_DRAIN_STEP_S)
+        """Give watches time to take their last frame, then cut those that don't."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                await self.jobs.seats.wait_empty()
         self._pipeline.cut_blocked_streams()
 
     async def _readiness_timer_loop(self) -> None:
@@ -92,39 +92,39 @@ class Server:
             self.health.set_serving(is_serving=await self.engine.is_ready())
             await asyncio.sleep(_READINESS_INTERVAL_S)
 
-    def _servicers(self, engine: EnginePort) -> Mapping[str, object]:
+    def _servicers(self, engine: EnginePort) -> Servicers:
         """Give what answers for each service that is built; the others answer NOT_ENABLED."""
         self.jobs = JobService(engine, self._settings)
+        changes = (JobChanges(engine),) if isinstance(engine, ChangePort) else ()
+        system = SystemService(engine, self._settings, self._facts, now=lambda: datetime.now(UTC))
         return {
-            "jobplane.v1.JobService": self.jobs,
-            "jobplane.v1.KindService": KindService(engine),
-            "jobplane.v1.SystemService": SystemService(
-                engine, self._settings, self._facts, now=lambda: datetime.now(UTC)
-            ),
+            "jobplane.v1.JobService": (self.jobs, *changes),
+            "jobplane.v1.KindService": (KindService(engine),),
+            "jobplane.v1.SystemService": (system,),
         }
 
-    def _router(self, servicers: Mapping[str, object]) -> Router:
+    def _router(self, servicers: Servicers) -> Router:
         handlers = {
-            rpc.path: self._pipeline.handler(rpc, _method(servicers.get(rpc.service), rpc))
+            rpc.path: self._pipeline.handler(rpc, _method(servicers.get(rpc.service, ()), rpc))
             for rpc in rpcs(service_files())
         }
-        for rpc, handle in self._foreign(servicers):
+        for rpc, handle in self._foreign():
             handlers[rpc.path] = self._pipeline.handler(rpc, handle)
         return Router(handlers, self._unknown)
 
-    def _foreign(self, servicers: Iterable[str]) -> Iterable[tuple[Rpc, Handler]]:
+    def _foreign(self) -> Iterable[tuple[Rpc, Handler]]:
         """Give the services that every grpc server has; their contracts name no roles."""
         for rpc in rpcs([health_pb2.DESCRIPTOR], access=PUBLIC):
             yield rpc, getattr(self.health, rpc.name)
         if self._settings.reflection:
-            yield from _reflection(servicers)
+            yield from _reflection()
         if self._settings.dev:
             yield from _channelz()
 
-    def _unknown(self, path: str) -> grpc.RpcMethodHandler[Any, Any]:
+    def _unknown(self, path: str) -> "grpc.RpcMethodHandler[Any, Any]":
         _, service, name = path.split("/", 2) if path.count("/") > 1 else ("", path, "")
         rpc = Rpc(service, name, Empty, True, True, PUBLIC)
-        return self._pipeline.handler(rpc, absent(rpc))
+        return self._pipeline.handler(rpc, None)
 
 
 def refuse_open_address(settings: ServiceSettings) -> None:
@@ -141,26 +141,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def absent(rpc: Rpc) -> Handler:
-    """Give a handler that says that the build does not have the method."""
-
-    async def one(request: Any, call: Call) -> Any:
-        raise NotEnabledError(rpc.path)
-
-    async def many(request: Any, call: Call) -> Any:
-        raise NotEnabledError(rpc.path)
-        yield b""
-
-    return many if rpc.streams_responses else one
+def _method(servicers: Iterable[object], rpc: Rpc) -> Handler | None:
+    """Give what answers a method, if the build has it."""
+    for servicer in servicers:
+        handle: Handler | None = getattr(servicer, rpc.name, None)
+        if handle is not None:
+            return handle
+    return None
 
 
-def _method(servicer: object | None, rpc: Rpc) -> Handler:
-    handle: Handler | None = getattr(servicer, rpc.name, None)
-    return handle or absent(rpc)
-
-
-def _reflection(servicers: Iterable[str]) -> Iterable[tuple[Rpc, Handler]]:
-    from jobplane.service.reflection import ReflectionService, reflection_files
+def _reflection() -> Iterable[tuple[Rpc, Handler]]:
+    # Imported only where it is served.
+    from jobplane.service.reflection import ReflectionService, reflection_files  # noqa: PLC0415
 
     files = reflection_files()
     named = [service for file in files for service in file.services_by_name.values()]
@@ -176,7 +168,8 @@ def _reflection(servicers: Iterable[str]) -> Iterable[tuple[Rpc, Handler]]:
 
 
 def _channelz() -> Iterable[tuple[Rpc, Handler]]:
-    from jobplane.service.channelz import channelz_file, channelz_handler
+    # Imported only where it is served.
+    from jobplane.service.channelz import channelz_file, channelz_handler  # noqa: PLC0415
 
     for rpc in rpcs([channelz_file()], access=SERVER_VIEWER):
         yield rpc, channelz_handler(rpc)

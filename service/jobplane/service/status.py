@@ -83,7 +83,10 @@ def _append(status: status_pb2.Status, details: Iterable[Message]) -> None:
 def _cut_texts(message: Message) -> Message:
     """Shorten every text in a detail, in place."""
     for field, value in message.ListFields():
-        if field.message_type is not None and field.is_repeated:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for key in value:
+                value[key] = cut(value[key], MAX_TEXT_CHARS)
+        elif field.message_type is not None and field.is_repeated:
             for item in value:
                 _cut_texts(item)
         elif isinstance(value, str):

@@ -11,14 +11,14 @@ from jobplane.engine.domain.errors import (
 )
 from jobplane.engine.domain.job import Job
 from jobplane.service.names import split_job_name
-from jobplane.service.port import EnginePort
+from jobplane.service.port import ChangePort
 from jobplane.v1 import job_service_pb2 as wire
 
 _PATH = re.compile(r"priority|queue|labels(\..+)?")
 _TRIES = 5
 
 
-async def update_job(engine: EnginePort, request: wire.UpdateJobRequest, updater: str) -> Job:
+async def update_job(engine: ChangePort, request: wire.UpdateJobRequest, updater: str) -> Job:
     """Give the changed job. Single labels are merged into the map that the job has."""
     project, job_id = split_job_name(request.job.name, "job.name")
     paths = _checked(request.update_mask.paths)

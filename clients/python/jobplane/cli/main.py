@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-
 from jobplane.cli.refusal import tell_error, tell_usage, wants_json
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(list(arguments), prog_name="jobplane", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        click.echo(error.ctx.get_help(), err=True)
         return USAGE
     except click.ClickException as error:
         tell_usage(error, as_json=as_json)
@@ -95,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         # Python flushes stdout once more at its end, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a defect is raised again in _refused
         return _refused(error, as_json=as_json)
     return int(code or 0)
 

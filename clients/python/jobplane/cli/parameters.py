@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
 from jobplane.client import specs
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for JSON; it may be too wrong to be parsed."""
     flags = {"-o", "--output"}
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    asked = {value for flag, value in pairs if flag in flags}
+    asked = {value for flag, value in pairwise(arguments) if flag in flags}
     asked |= {item.removeprefix("--output=") for item in arguments}
     asked |= {item.removeprefix("-o") for item in arguments}
     return bool(asked & {"json", "jsonl"})

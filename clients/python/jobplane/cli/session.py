@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-
     from jobplane.client import Client
 
 FORMATS = ("table", "wide", "json", "jsonl", "name")

@@ -10,6 +10,8 @@ PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SIZES = ("B", "kB", "MB", "GB", "TB")
 STEP = 1000
 TENTHS_BELOW_S = 60
+# Whole numbers below this are exact in a double.
+EXACT = 2**53
 
 
 def seconds_of(text: str) -> float:
@@ -50,15 +52,14 @@ def clock(duration: timedelta) -> str:
 
 def size(count: float) -> str:
     """Short text for a number of bytes, for example 118 kB."""
-    for unit in SIZES[:-1]:
-        if count < STEP:
-            break
+    units = iter(SIZES)
+    unit = next(units)
+    while count >= STEP and unit != SIZES[-1]:
         count /= STEP
-    else:
-        unit = SIZES[-1]
+        unit = next(units)
     return f"{count:.0f} {unit}"
 
 
 def number(value: float) -> str:
     """Number without noise: 0.412, 1.18, 2,520."""
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) < EXACT and value == int(value) else f"{value:.4g}"

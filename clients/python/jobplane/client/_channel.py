@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import descriptor_pb2
-from jobplane.v1 import artifact_service_pb2, job_service_pb2, kind_service_pb2
+from jobplane.v1 import artifact_service_pb2, job_service_pb2, kind_service_pb2, system_service_pb2
 
 if TYPE_CHECKING:
     from jobplane.client._context import Context
@@ -30,6 +30,7 @@ SERVICES = (
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
     kind_service_pb2.DESCRIPTOR.services_by_name["KindService"],
     artifact_service_pb2.DESCRIPTOR.services_by_name["ArtifactService"],
+    system_service_pb2.DESCRIPTOR.services_by_name["SystemService"],
 )
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
 

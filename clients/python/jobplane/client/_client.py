@@ -28,6 +28,8 @@ from jobplane.v1 import (
     job_service_pb2_grpc,
     kind_service_pb2,
     kind_service_pb2_grpc,
+    system_service_pb2,
+    system_service_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Client(AbstractContextManager["Client"]):
         self._watch_channel: grpc.Channel | None = None
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._kinds = kind_service_pb2_grpc.KindServiceStub(self._channel)
+        self._system = system_service_pb2_grpc.SystemServiceStub(self._channel)
         self._artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channel)
 
     def __exit__(
@@ -292,6 +295,11 @@ class Client(AbstractContextManager["Client"]):
         """Kind with the JSON Schema of its parameters."""
         request = kind_service_pb2.GetKindRequest(name=f"kinds/{kind.removeprefix('kinds/')}")
         return self._call(self._kinds.GetKind, request).kind
+
+    def server_info(self) -> system_service_pb2.GetServerInfoResponse:
+        """Version, limits and kinds of the server."""
+        request = system_service_pb2.GetServerInfoRequest()
+        return self._call(self._system.GetServerInfo, request)
 
     def artifacts(
         self,

@@ -9,10 +9,12 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from jobplane.client import errors
+from jobplane.v1 import error_reason_pb2, options_pb2
 
 if TYPE_CHECKING:
     import grpc
 
+REASONS = error_reason_pb2.DESCRIPTOR.enum_types_by_name["ErrorReason"]
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
 SPEC_REASONS = frozenset(
@@ -93,7 +95,7 @@ def error_from_status(
         violations=_violations(status),
         resource=_detail(status, details.ResourceInfo).resource_name,
         request_id=request.request_id or request_id,
-        hint=_hint(status, code),
+        hint=_hint(status, code=code, reason=info.reason),
         retry_after=_retry_after(status),
     )
     return _class_of(refusal)(refusal)
@@ -151,11 +153,19 @@ def _retry_after(status: status_pb2.Status) -> float | None:
     return retry.retry_delay.ToTimedelta().total_seconds()
 
 
-def _hint(status: status_pb2.Status, code: str) -> str:
-    """Next step: the server's own, else ours for the code."""
+def _hint(status: status_pb2.Status, *, code: str, reason: str) -> str:
+    """Next step: the server's own, else the contract's for the reason, else ours for the code."""
     for link in _detail(status, details.Help).links:
         return f"{link.description}: {link.url}" if link.url else link.description
-    return HINTS.get(code, "")
+    return _next_step(reason) or HINTS.get(code, "")
+
+
+def _next_step(reason: str) -> str:
+    """Next step that the contract names for a reason, or nothing for one that it does not know."""
+    value = REASONS.values_by_name.get(f"ERROR_REASON_{reason}")
+    if value is None:
+        return ""
+    return value.GetOptions().Extensions[options_pb2.answer].next_step
 
 
 def _class_of(refusal: errors.Refusal) -> type[errors.JobplaneError]:

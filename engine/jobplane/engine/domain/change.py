@@ -25,33 +25,48 @@ class Draft:
         self.before = None if new else job
         # A clock that jumped back must not turn a job's times around.
         self.now = max(now, job.updated_at)
-        self.job = job
+        self.status = job.status
+        self.sequence = job.sequence
+        self._job = job
+        # Fields that `_job` does not have yet: a job is wide, and made anew only when read.
+        self._fields: dict[str, Any] = {}
         self._events: list[JobEvent] = []
+
+    @property
+    def job(self) -> Job:
+        """The job as it stands in the draft."""
+        if self._fields:
+            self._job = replace(self._job, **self._fields)
+            self._fields = {}
+        return self._job
 
     def set(self, **fields: Any) -> None:
         """Give fields of the job new values."""
-        self.job = replace(self.job, **fields)
+        self._fields.update(fields)
 
     def emit(self, payload: DurablePayload) -> None:
         """Append an event with the next number."""
-        self.set(sequence=self.job.sequence + 1, updated_at=self.now)
+        self.sequence += 1
+        self.set(sequence=self.sequence, updated_at=self.now)
+        job = self._job
         self._events.append(
             JobEvent(
-                project=self.job.project,
-                job_id=self.job.job_id,
-                sequence=self.job.sequence,
+                project=job.project,
+                job_id=job.job_id,
+                sequence=self.sequence,
                 occurred_at=self.now,
-                status=self.job.status,
+                status=self.status,
                 payload=payload,
-                attempt=self.job.attempt,
+                attempt=self._fields.get("attempt", job.attempt),
             )
         )
 
     def move(self, target: JobStatus, reason: str = "", *, wait: Wait | None = None) -> None:
         """Change the status along the table of moves, with the event that says so."""
-        source = self.job.status
+        source = self.status
         if not may_move(source, target):
             raise AssertionError(f"{source} may not become {target}")
+        self.status = target
         self.set(status=target, wait=wait)
         self.emit(StatusChanged(source, target, reason, wait))
 

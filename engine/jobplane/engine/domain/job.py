@@ -1,5 +1,6 @@
 """The job: what was asked for, and where it stands."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -302,3 +303,8 @@ def split_job_name(name: str) -> tuple[str, str]:
     """Project and job id of a well-formed job name."""
     _, project, _, job_id = name.split("/")
     return project, job_id
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that are numbers: NaN and infinity can be neither stored nor compared."""
+    return {key: value for key, value in values.items() if math.isfinite(value)}

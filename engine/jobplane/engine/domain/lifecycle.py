@@ -34,6 +34,7 @@ from jobplane.engine.domain.job import (
     Job,
     Wait,
     WaitReason,
+    finite,
 )
 from jobplane.engine.domain.policy import (
     backoff_s,
@@ -221,7 +222,8 @@ def _account(draft: Draft) -> None:
 
 
 def _complete(draft: Draft, conclusion: Completed) -> None:
-    draft.set(result=conclusion.result, gaps=conclusion.gaps, pause_request=None)
+    result = replace(conclusion.result, metrics=finite(conclusion.result.metrics))
+    draft.set(result=result, gaps=conclusion.gaps, pause_request=None)
     if conclusion.gate_refusal:
         failure = Failure(
             "GATE_REFUSED", FailureCategory.GATE, conclusion.gate_refusal, attempt=draft.job.attempt
@@ -281,11 +283,11 @@ def _requeue(draft: Draft, failure: Failure, jitter: float) -> None:
 
 def _yield(draft: Draft, intent: Intent) -> None:
     draft.emit(AttemptFinished())
-    if draft.job.status is JobStatus.CANCELLING:
+    if draft.status is JobStatus.CANCELLING:
         _finish(draft, JobStatus.CANCELLED, "CANCEL_REQUESTED")
         return
     draft.set(spent_attempts=draft.job.spent_attempts - 1, heartbeat_at=None)
-    if draft.job.status is JobStatus.PAUSING:
+    if draft.status is JobStatus.PAUSING:
         _suspend(draft, "PAUSE_REQUESTED")
     else:
         # The pause was taken back too late, or the server drains: go on in a new attempt.
@@ -293,7 +295,7 @@ def _yield(draft: Draft, intent: Intent) -> None:
 
 
 def _ask(draft: Draft, request: InputRequest) -> None:
-    if draft.job.status is not JobStatus.RUNNING:
+    if draft.status is not JobStatus.RUNNING:
         _yield(draft, Intent.PAUSE)
         return
     draft.set(
@@ -365,7 +367,7 @@ def _answer_by_default(draft: Draft, request: InputRequest) -> None:
 def _time_out(draft: Draft, reason: str, message: str) -> None:
     failure = Failure(reason, FailureCategory.DEADLINE, message, attempt=draft.job.attempt)
     draft.set(failure=failure, pause_request=None)
-    if draft.job.status.is_active:
+    if draft.status.is_active:
         draft.emit(AttemptFinished(failure))
     _finish(draft, JobStatus.TIMED_OUT, reason)
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -239,7 +239,7 @@ class AttemptContext:
         return self._stages[-1] if self._stages else ""
 
     @contextmanager
-    def stage(self, name: str, *, reused: bool = False) -> Iterator[None]:
+    def stage(self, name: str, *, reused: bool = False) -> Generator[None]:
         """Mark what happens inside as a stage."""
         self.broken_stage = ""
         self._stages.append(name)

@@ -16,6 +16,7 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _KEEPER = Path(__file__).with_name("keeper.py")
+_COMMAND = (sys.executable, "-I", "-S", str(_KEEPER))
 _MAX_MESSAGE = 1 << 17
 _CLOSE_S = 5.0
 OWNER_VARIABLE = "JOBPLANE_OWNER"
@@ -133,8 +134,7 @@ class Family:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._keeper = subprocess.Popen(  # noqa: S603  our own script
-                    [sys.executable, "-I", "-S", str(_KEEPER), str(theirs.fileno())]
-                    + [f"{OWNER_VARIABLE}={self._owner}"],
+                    [*_COMMAND, str(theirs.fileno()), f"{OWNER_VARIABLE}={self._owner}"],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -134,12 +134,12 @@ class Keeper:
         """Do what is to be done next; False when the server is gone."""
         is_watching = any(charge.limit for charge in self._charges.values())
         timeout_s = _MEMORY_TICK_S if is_watching else _REST_S
-        ready, _, _ = select.select([self._server, self._signal_read], [], [], timeout_s)
+        ready, _, _ = select.select([self._server.fileno(), self._signal_read], [], [], timeout_s)
         if self._signal_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._signal_read, 4096)
         self._reap()
-        if self._server in ready and not self._obey():
+        if self._server.fileno() in ready and not self._obey():
             return False
         if is_watching:
             self._watch_memory()

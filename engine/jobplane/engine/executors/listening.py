@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobplane.engine.domain.attempt import (
     Asked,
@@ -21,10 +22,12 @@ from jobplane.engine.domain.event import (
     StageStarted,
     Warned,
 )
-from jobplane.engine.domain.job import Failure
 from jobplane.engine.executors import frames
 from jobplane.engine.executors.deadlines import Deadlines
 from jobplane.engine.executors.port import Reports
+
+if TYPE_CHECKING:
+    from jobplane.engine.domain.job import Failure
 
 
 class Listener:

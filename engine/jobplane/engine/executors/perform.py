@@ -47,7 +47,8 @@ def perform(work: Work, spec: Any, context: AttemptContext) -> Conclusion:
     # Whatever the work raises is its failure, never the executor's: KeyboardInterrupt too.
     except BaseException as error:  # noqa: BLE001
         conclusion = _broke(_explained(error, context), context)
-    with contextlib.suppress(OSError):
+    # Stopped: the attempt was ended from outside while the work came to its end.
+    with contextlib.suppress(OSError, Stopped):
         context.flush()
     return conclusion
 
@@ -61,7 +62,9 @@ def _stopped(order: Order | None) -> Conclusion:
         case Order.DRAIN:
             return Broke(failures.server_stopped())
         case None:
-            return Broke(failures.of_exception(RuntimeError("the work stopped without being asked")))
+            return Broke(
+                failures.of_exception(RuntimeError("the work stopped without being asked"))
+            )
 
 
 def _broke(failure: Failure, context: AttemptContext) -> Broke:

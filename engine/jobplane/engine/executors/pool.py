@@ -84,8 +84,7 @@ class WarmPool:
         with self._lock:
             for recipe, spares in tuple(self._spares.items()):
                 while spares and (
-                    now - spares[0][1] > self._settings.warm_idle_s
-                    or spares[0][0].exit is not None
+                    now - spares[0][1] > self._settings.warm_idle_s or spares[0][0].exit is not None
                 ):
                     spares.popleft()[0].close()
                 if not spares:

@@ -60,7 +60,7 @@ class Reports(Protocol):
 
 
 class Executor(Protocol):
-    """Runs attempts. Every method returns at once and may be called from any thread."""
+    """Runs attempts. Methods may be called from any thread; all but stop return at once."""
 
     def start(self, reports: Reports) -> None:
         """Make ready to run attempts."""
@@ -79,5 +79,5 @@ class Executor(Protocol):
         ...
 
     def stop(self, grace_s: float) -> None:
-        """End everything within the grace; attempts still live conclude as Broke(SERVER_STOPPED)."""
+        """End everything within the grace, then return; what is live breaks with SERVER_STOPPED."""
         ...

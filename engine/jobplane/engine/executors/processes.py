@@ -107,7 +107,7 @@ class ProcessExecutor:
         def run() -> None:
             try:
                 call()
-            except Exception:
+            except Exception:  # noqa: BLE001  see below
                 # Only a sink that raises comes here; the thread ends, the executor goes on.
                 _log.exception("the end of an attempt was refused")
             finally:
@@ -171,7 +171,7 @@ class ProcessExecutor:
             for supervision in tuple(self._live.values()):
                 try:
                     supervision.watch(now)
-                except Exception:
+                except Exception:  # noqa: BLE001  see below
                     # One attempt must not end the watch over all the others.
                     _log.exception("a child can't be watched", extra=names(supervision.assignment))
             self._pool.retire_idle(now)

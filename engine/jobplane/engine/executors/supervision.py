@@ -1,7 +1,6 @@
 """Supervision: the server's side of one attempt in a child process, from launch to its end."""
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -124,7 +123,7 @@ class Supervision:
         how = Exit(code=None)
         try:
             conclusion, how = self._followed()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever happens, the attempt ends once
             _log.exception("an attempt can't be followed", extra=names(self.assignment))
             conclusion = Broke(self._verdict or failures.internal(error))
         finally:
@@ -144,7 +143,9 @@ class Supervision:
     def _followed(self) -> tuple[Conclusion, Exit]:
         leash = self._started()
         if leash is None:
-            return Broke(self._verdict or failures.child_start_failed("no child lived")), Exit(code=None)
+            return Broke(self._verdict or failures.child_start_failed("no child lived")), Exit(
+                code=None
+            )
         if self._listener.is_ready and self._verdict is None:
             self._begin(leash)
         while leash.child.exit is None and not self._is_patience_over():
@@ -228,10 +229,10 @@ class Supervision:
         except frames.FrameError as error:
             self.end(failures.protocol_broken(str(error)))
             return
-        if not is_open and self._listener.ending is None and self._has_begun:
-            # A dying child closes its line too; its exit is told right after and says more.
-            if not leash.await_exit():
-                self.end(failures.worker_lost("the process closed its line to the server"))
+        is_mute = not is_open and self._listener.ending is None and self._has_begun
+        # A dying child closes its line too; its exit is told right after and says more.
+        if is_mute and not leash.await_exit():
+            self.end(failures.worker_lost("the process closed its line to the server"))
 
     def _hear(self, arrived: list[frames.ToServer]) -> None:
         self._listener.take(arrived)
@@ -270,16 +271,17 @@ class Supervision:
             return failures.child_start_failed(how.refusal)
         if how.code is None:
             return failures.worker_lost("the process was lost with its keeper")
+        if not self._has_begun:
+            return failures.child_start_failed(f"it ended with {how.code} before it was ready")
+        return self._cause_of_end(how, how.code)
+
+    def _cause_of_end(self, how: Exit, code: int) -> Failure:
         if how.was_over_limit:
             limit = self.assignment.memory_limit_bytes or self._settings.memory_limit_bytes
             return failures.memory_limit(limit)
         if how.was_oom:
             return failures.out_of_memory()
-        if not self._has_begun:
-            return failures.child_start_failed(f"it ended with {how.code} before it was ready")
-        if how.code < 0:
-            return failures.of_signal(-how.code)
-        return failures.of_exit_code(how.code)
+        return failures.of_signal(-code) if code < 0 else failures.of_exit_code(code)
 
     def _let_go(self) -> None:
         with self._lock:

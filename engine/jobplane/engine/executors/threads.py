@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,7 +87,7 @@ class _Live:
                 self._reports.concluded(
                     self.assignment, conclusion, cpu_s=cpu_s, peak_memory_bytes=0
                 )
-        except Exception:
+        except Exception:  # noqa: BLE001  see below
             # The sink promises not to raise; if it does, the slot must come back all the same.
             _log.exception("the end of an attempt was refused", extra=names(self.assignment))
         finally:
@@ -95,7 +95,7 @@ class _Live:
         return True
 
     @contextmanager
-    def _reporting(self) -> Iterator[Reports]:
+    def _reporting(self) -> Generator[Reports]:
         with self._lock:
             if self.is_over:
                 raise Stopped
@@ -104,7 +104,7 @@ class _Live:
                 self.deadlines.heard(time.monotonic())
 
     @contextmanager
-    def _keeping(self) -> Iterator[Reports]:
+    def _keeping(self) -> Generator[Reports]:
         with self._reporting() as reports:
             if self.deadlines is not None:
                 self.deadlines.keeping(True, time.monotonic())
@@ -264,7 +264,7 @@ class ThreadExecutor:
         began = time.thread_time()
         try:
             conclusion = self._performed(live)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  see below
             _log.exception("attempt failed in the executor", extra=names(live.assignment))
             conclusion = Broke(failures.internal(error))
         self._conclude(live, conclusion, cpu_s=time.thread_time() - began)
@@ -305,7 +305,7 @@ class ThreadExecutor:
             for live in tuple(self._live.values()):
                 try:
                     self._watch(live, now, tell_alive=tell_alive)
-                except Exception:
+                except Exception:  # noqa: BLE001  see below
                     # One attempt must not end the watch over all the others.
                     _log.exception("an attempt can't be watched", extra=names(live.assignment))
 

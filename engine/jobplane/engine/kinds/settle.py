@@ -1,6 +1,5 @@
 """Settling: a caller's params become what will run, with every default and every refusal."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from jobplane.engine.domain.errors import Violation
 from jobplane.engine.domain.job import JobSpec
 from jobplane.engine.kinds.base import Isolation, Kind
-from jobplane.engine.kinds.schema import schema_violations
+from jobplane.engine.kinds.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,56 +22,33 @@ class Settled:
     isolation: Isolation
 
 
-def settle(kind: Kind, spec: JobSpec) -> Settled:
+def settle(registry: Registry, kind: Kind, spec: JobSpec) -> Settled:
     """Apply a kind's defaults and rules to the params of a spec."""
-    return _settle_custom(kind, spec) if kind.spec is None else _settle_built_in(kind, spec)
-
-
-def _settle_built_in(kind: Kind, spec: JobSpec) -> Settled:
-    assert kind.spec is not None  # noqa: S101  the caller has looked
-    message = kind.spec.FromString(spec.params)
-    kind.fill_defaults(message)
-    prefix = f"spec.{kind.name}"
-    violations = [
+    parsed = registry.parse(kind, spec.params)
+    prefix = params_path(kind)
+    violations = tuple(
         Violation(f"{prefix}.{found.field}" if found.field else prefix, found.description)
-        for found in kind.check(message, spec)
-    ]
-    return Settled(
-        params=message.SerializeToString(deterministic=True),
-        violations=tuple(violations),
-        labels=kind.labels(message),
-        isolation=kind.isolation(message),
+        for found in registry.check(kind, parsed, spec)
     )
-
-
-def _settle_custom(kind: Kind, spec: JobSpec) -> Settled:
-    params = parse_params(kind, spec.params)
-    violations = list(schema_violations(kind, params, schema_version=spec.schema_version))
     if violations:
-        return Settled(spec.params, tuple(violations), {}, Isolation.PROCESS)
-    kind.fill_defaults(params)
-    violations += [
-        Violation(f"spec.custom.params.{found.field}", found.description)
-        for found in kind.check(params, spec)
-    ]
+        return Settled(spec.params, violations, {}, Isolation.PROCESS)
+    registry.fill_defaults(kind, parsed)
     return Settled(
-        params=json.dumps(params, sort_keys=True, separators=(",", ":")).encode(),
-        violations=tuple(violations),
-        labels=kind.labels(params),
-        isolation=kind.isolation(params),
+        params=registry.serialized(parsed),
+        violations=(),
+        labels=kind.labels(parsed),
+        isolation=kind.isolation(parsed),
     )
 
 
-def parse_params(kind: Kind, params: bytes) -> Any:
-    """The params as the kind's work sees them: its message, or a mapping."""
-    if kind.spec is None:
-        return json.loads(params) if params else {}
-    return kind.spec.FromString(params)
+def params_path(kind: Kind) -> str:
+    """Where the contract has the params of a kind."""
+    return f"spec.{kind.name}" if kind.spec else "spec.custom"
 
 
-def readable(kind: Kind, params: bytes) -> Mapping[str, Any]:
+def readable(registry: Registry, kind: Kind, params: bytes) -> Mapping[str, Any]:
     """The params as plain names and values, for a person to compare."""
-    parsed = parse_params(kind, params)
+    parsed = registry.parse(kind, params)
     if kind.spec is None:
         return parsed  # type: ignore[no-any-return]  # JSON Schema has it that params are an object
     return MessageToDict(parsed, preserving_proto_field_name=True)

@@ -22,8 +22,21 @@ from jobplane.engine.domain.errors import (
     JobExpiredError,
     JobNotFoundError,
 )
-from jobplane.engine.domain.event import ArtifactReady, CheckpointSaved, DurablePayload
-from jobplane.engine.domain.job import Checkpoint, Failure, FailureCategory, Job, Progress, Usage
+from jobplane.engine.domain.event import (
+    ArtifactReady,
+    CheckpointSaved,
+    DurablePayload,
+    MetricReported,
+)
+from jobplane.engine.domain.job import (
+    Checkpoint,
+    Failure,
+    FailureCategory,
+    Job,
+    Progress,
+    Usage,
+    finite,
+)
 from jobplane.engine.scheduler.steering import Steering
 from jobplane.engine.store import artifacts, jobs
 from jobplane.engine.store.database import Database, Transaction
@@ -127,7 +140,7 @@ class Ledger:
 
         def step(_: Transaction, __: Stored, draft: Draft) -> None:
             for payload in payloads:
-                draft.emit(payload)
+                draft.emit(_storable(payload))
 
         self._report(assignment, step)
 
@@ -352,6 +365,13 @@ class Ledger:
         with self._settled:
             self._lives.pop(live.assignment.fence, None)
             self._settled.notify_all()
+
+
+def _storable(payload: DurablePayload) -> DurablePayload:
+    """The payload without numbers that JSON does not have."""
+    if isinstance(payload, MetricReported):
+        return replace(payload, values=finite(payload.values))
+    return payload
 
 
 def _more(usage: Usage, cpu_s: float, peak_memory_bytes: int) -> Usage:

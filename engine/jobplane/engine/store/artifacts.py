@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection, Row, bindparam, delete, select
+
 from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
 from jobplane.engine.store.codec import from_us, to_us
+from jobplane.engine.store.statement import Statement, insertion
 from jobplane.engine.store.tables import artifacts, jobs
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 
 class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,23 +22,26 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Detail).decode
-_INSERT = insert(artifacts)
-_DELETE = delete(artifacts).where(
-    artifacts.c.job_pk == bindparam("job_pk"), artifacts.c.artifact_id == bindparam("artifact_id")
+_INSERT = Statement(insertion(artifacts))
+_DELETE = Statement(
+    delete(artifacts).where(
+        artifacts.c.job_pk == bindparam("job_pk"),
+        artifacts.c.artifact_id == bindparam("artifact_id"),
+    )
 )
 _OF_JOB = (
     select(artifacts)
     .join(jobs, jobs.c.pk == artifacts.c.job_pk)
     .where(jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id"))
 )
-_FIND = _OF_JOB.where(artifacts.c.artifact_id == bindparam("artifact_id"))
-_BY_CONTENT = (
+_FIND = Statement(_OF_JOB.where(artifacts.c.artifact_id == bindparam("artifact_id")))
+_BY_CONTENT = Statement(
     select(artifacts)
     .where(artifacts.c.project == bindparam("project"), artifacts.c.sha256 == bindparam("sha256"))
     .order_by(artifacts.c.pk)
     .limit(1)
 )
-_PAGE = (
+_PAGE = Statement(
     _OF_JOB.where(artifacts.c.artifact_id > bindparam("after"))
     .order_by(artifacts.c.artifact_id)
     .limit(bindparam("limit"))
@@ -45,14 +50,14 @@ _PAGE = (
 
 def put(connection: Connection, artifact: Artifact, *, job_pk: int) -> None:
     """Store an artifact; one of the same name from an earlier attempt is replaced."""
-    connection.execute(_DELETE, {"job_pk": job_pk, "artifact_id": artifact.artifact_id})
-    connection.execute(_INSERT, {"job_pk": job_pk, **_to_row(artifact)})
+    _DELETE.run(connection, {"job_pk": job_pk, "artifact_id": artifact.artifact_id})
+    _INSERT.run(connection, {"job_pk": job_pk, **_to_row(artifact)})
 
 
 def find(connection: Connection, project: str, job_id: str, artifact_id: str) -> Artifact | None:
     """The artifact, or None."""
     values = {"project": project, "job_id": job_id, "artifact_id": artifact_id}
-    row = connection.execute(_FIND, values).one_or_none()
+    row = _FIND.run(connection, values).one_or_none()
     return None if row is None else _from_row(row, job_id)
 
 
@@ -69,7 +74,7 @@ def find_by_name(connection: Connection, name: str) -> Artifact | None:
 
 def find_content(connection: Connection, project: str, sha256: str) -> Artifact | None:
     """Some artifact of a project that has this content, or None."""
-    row = connection.execute(_BY_CONTENT, {"project": project, "sha256": sha256}).first()
+    row = _BY_CONTENT.run(connection, {"project": project, "sha256": sha256}).first()
     return None if row is None else _from_row(row, "")
 
 
@@ -78,7 +83,7 @@ def page(
 ) -> list[Artifact]:
     """Artifacts of a job by name."""
     values = {"project": project, "job_id": job_id, "after": after, "limit": limit}
-    return [_from_row(row, job_id) for row in connection.execute(_PAGE, values)]
+    return [_from_row(row, job_id) for row in _PAGE.run(connection, values)]
 
 
 def _to_row(artifact: Artifact) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import Row
+
 from jobplane.engine.domain.event import PAYLOAD_TYPES, DurablePayload, JobEvent
 from jobplane.engine.domain.job import (
     Checkpoint,
@@ -21,7 +23,6 @@ from jobplane.engine.domain.job import (
 )
 from jobplane.engine.domain.lifecycle import next_due
 from jobplane.engine.domain.status import JobStatus
-from sqlalchemy import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

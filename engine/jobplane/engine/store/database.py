@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from jobplane.engine.domain.change import Change
-from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
+
+from jobplane.engine.domain.change import Change
+from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

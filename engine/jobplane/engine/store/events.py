@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sqlalchemy import Connection, bindparam, func, select, text
+
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.store.codec import event_from_row, event_to_row
+from jobplane.engine.store.statement import Statement, insertion
 from jobplane.engine.store.tables import job_events, jobs
-from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-_INSERT = insert(job_events)
-_AFTER = (
+_INSERT = Statement(insertion(job_events))
+_AFTER = Statement(
     select(job_events)
     .join(jobs, jobs.c.pk == job_events.c.job_pk)
     .where(
@@ -20,7 +22,7 @@ _AFTER = (
     .order_by(job_events.c.sequence)
     .limit(bindparam("limit"))
 )
-_BEFORE = (
+_BEFORE = Statement(
     select(job_events)
     .join(jobs, jobs.c.pk == job_events.c.job_pk)
     .where(
@@ -32,8 +34,8 @@ _BEFORE = (
     .order_by(job_events.c.sequence.desc())
     .limit(bindparam("limit"))
 )
-_LATEST_REVISION = select(func.coalesce(func.max(job_events.c.revision), 0))
-_FEED = (
+_LATEST_REVISION = Statement(select(func.coalesce(func.max(job_events.c.revision), 0)))
+_FEED = Statement(
     select(
         jobs.c.project,
         jobs.c.job_id,
@@ -64,7 +66,7 @@ def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> N
         return
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK_FEED)
-    connection.execute(_INSERT, [event_to_row(event, job_pk) for event in events])
+    _INSERT.run_many(connection, [event_to_row(event, job_pk) for event in events])
 
 
 def after(
@@ -72,7 +74,7 @@ def after(
 ) -> list[JobEvent]:
     """Events after a position, oldest first."""
     values = {"project": project, "job_id": job_id, "after": sequence, "limit": limit}
-    rows = connection.execute(_AFTER, values).all()
+    rows = _AFTER.run(connection, values).all()
     return [event_from_row(row, project=project, job_id=job_id) for row in rows]
 
 
@@ -87,17 +89,17 @@ def before(
         "before": before,
         "limit": limit,
     }
-    rows = connection.execute(_BEFORE, values).all()
+    rows = _BEFORE.run(connection, values).all()
     return [event_from_row(row, project=project, job_id=job_id) for row in rows]
 
 
 def latest_revision(connection: Connection) -> int:
     """Position of the newest event of all."""
-    revision: int = connection.execute(_LATEST_REVISION).scalar_one()
+    revision: int = _LATEST_REVISION.run(connection).scalar_one()
     return revision
 
 
 def advances(connection: Connection, *, after_revision: int) -> list[Advance]:
     """Jobs that have events after a position of the feed."""
-    rows = connection.execute(_FEED, {"after": after_revision})
+    rows = _FEED.run(connection, {"after": after_revision})
     return [Advance(*row) for row in rows]

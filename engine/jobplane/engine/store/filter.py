@@ -10,6 +10,22 @@ from dataclasses import dataclass, field
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
 from jobplane.engine.domain.status import PHASES, JobStatus, Phase
 from jobplane.engine.query.evaluate import fold
 from jobplane.engine.query.expression import (
@@ -24,20 +40,7 @@ from jobplane.engine.query.expression import (
 )
 from jobplane.engine.query.order import UNFINISHED, Order
 from jobplane.engine.query.schema import Operator
-from jobplane.engine.store.tables import job_labels, job_metrics, jobs
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    and_,
-    exists,
-    false,
-    func,
-    literal,
-    literal_column,
-    or_,
-    true,
-    tuple_,
-)
+from jobplane.engine.store.tables import FINISHED_OR_NOT, job_labels, job_metrics, jobs
 
 _Condition = ColumnElement[bool]
 
@@ -104,8 +107,7 @@ JOBS = Target(
     groups={
         # Both by the index on the status.
         "phase": {
-            phase.value: [status for status, of in PHASES.items() if of is phase]
-            for phase in Phase
+            phase.value: [status for status, of in PHASES.items() if of is phase] for phase in Phase
         },
         "done": {
             done: [status for status in JobStatus if status.is_terminal is done]
@@ -114,8 +116,6 @@ JOBS = Target(
     },
 )
 
-# The constant is written out, not bound: only then does an index on the expression serve.
-FINISHED_OR_NOT = func.coalesce(jobs.c.finished_us, literal_column(str(UNFINISHED)))
 
 _ORDER_COLUMNS: Mapping[str, ColumnElement[int]] = {
     "create_time": jobs.c.created_us,
@@ -128,6 +128,13 @@ _ORDER_COLUMNS: Mapping[str, ColumnElement[int]] = {
 def compile_filter(expression: Expression, target: Target = JOBS) -> _Condition:
     """The condition that the rows of an expression fulfil, all its values bound."""
     return _compile(expression, target, negated=False)
+
+
+def select_owners(condition: Comparison | Present, target: Target = JOBS) -> Select[Any]:
+    """The rows whose map has the key, with a value that compares so (`!=` as `=`)."""
+    table = target.maps[condition.field.name]
+    holds = _holds(condition, table.value) if isinstance(condition, Comparison) else true()
+    return select(table.owner).where(table.key == condition.key, holds)
 
 
 def order_clauses(order: Order) -> tuple[ColumnElement[Any], ...]:

@@ -1,9 +1,20 @@
 """Statements over jobs, each named for its use."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    null,
+    select,
+    update,
+)
 
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import ConflictError, JobExpiredError, JobNotFoundError
@@ -18,18 +29,8 @@ from jobplane.engine.store.codec import (
     to_us,
 )
 from jobplane.engine.store.database import Transaction
+from jobplane.engine.store.statement import Statement, insertion
 from jobplane.engine.store.tables import job_labels, job_metrics, jobs, tombstones
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,24 @@ class Stored:
     worker: str = ""
 
 
-_INSERT = insert(jobs)
-_INSERT_LABELS = insert(job_labels)
-_DELETE_LABELS = delete(job_labels).where(job_labels.c.job_pk == bindparam("pk"))
-_INSERT_METRICS = insert(job_metrics)
+_INSERT = Statement(insertion(jobs).returning(jobs.c.pk))
+_INSERT_LABELS = Statement(insertion(job_labels))
+_DELETE_LABELS = Statement(delete(job_labels).where(job_labels.c.job_pk == bindparam("pk")))
+_INSERT_METRICS = Statement(insertion(job_metrics))
 _FIND = select(jobs).where(
     jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id")
 )
-_FIND_TO_CHANGE = _FIND.with_for_update()
-_TOMBSTONE = select(tombstones.c.expired_us).where(
-    tombstones.c.project == bindparam("project"), tombstones.c.job_id == bindparam("job_id")
+_GET = Statement(_FIND)
+_FIND_TO_CHANGE = Statement(_FIND.with_for_update())
+_TOMBSTONE = Statement(
+    select(tombstones.c.expired_us).where(
+        tombstones.c.project == bindparam("project"), tombstones.c.job_id == bindparam("job_id")
+    )
 )
-_EXISTS = select(jobs.c.pk).where(
-    jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id")
+_EXISTS = Statement(
+    select(jobs.c.pk).where(
+        jobs.c.project == bindparam("project"), jobs.c.job_id == bindparam("job_id")
+    )
 )
 _CHANGED = [
     "status",
@@ -77,24 +83,24 @@ _CHANGED = [
     "progress",
     "worker",
 ]
-_SAVE = (
+_SAVE = Statement(
     update(jobs)
     .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
     .values({name: bindparam(name) for name in _CHANGED})
 )
-_UNCHANGED = (
+_UNCHANGED = Statement(
     select(jobs.c.pk)
     .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
     .with_for_update()
 )
-_CLAIMABLE = (
+_CLAIMABLE = Statement(
     select(jobs)
     .where(jobs.c.status == "QUEUED", jobs.c.ready == 1, jobs.c.lane == bindparam("lane"))
     .order_by(jobs.c.priority.desc(), jobs.c.pk)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_PROMOTE = (
+_PROMOTE = Statement(
     update(jobs)
     .where(
         jobs.c.status == "QUEUED",
@@ -102,21 +108,21 @@ _PROMOTE = (
         jobs.c.ready_us.is_not(None),
         jobs.c.ready_us <= bindparam("now_us"),
     )
-    .values(ready=1, ready_us=None)
+    .values(ready=1, ready_us=null())
 )
-_DUE = (
+_DUE = Statement(
     select(jobs)
     .where(jobs.c.due_us.is_not(None), jobs.c.due_us <= bindparam("now_us"))
     .order_by(jobs.c.due_us)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_ANY_DUE = (
+_ANY_DUE = Statement(
     select(jobs.c.pk)
     .where(jobs.c.due_us.is_not(None), jobs.c.due_us <= bindparam("now_us"))
     .limit(1)
 )
-_ANY_READY = (
+_ANY_READY = Statement(
     select(jobs.c.pk)
     .where(
         jobs.c.status == "QUEUED",
@@ -126,15 +132,19 @@ _ANY_READY = (
     )
     .limit(1)
 )
-_ANY_STALE = (
+_ANY_STALE = Statement(
     select(jobs.c.pk)
     .where(jobs.c.worker != "", jobs.c.heartbeat_us < bindparam("before_us"))
     .limit(1)
 )
 _LIVE = select(jobs).where(jobs.c.worker != "").order_by(jobs.c.pk).limit(bindparam("limit"))
-_ABANDONED = _LIVE.where(jobs.c.worker != bindparam("worker")).with_for_update(skip_locked=True)
-_STALE = _LIVE.where(jobs.c.heartbeat_us < bindparam("before_us")).with_for_update(skip_locked=True)
-_TOUCH = (
+_ABANDONED = Statement(
+    _LIVE.where(jobs.c.worker != bindparam("worker")).with_for_update(skip_locked=True)
+)
+_STALE = Statement(
+    _LIVE.where(jobs.c.heartbeat_us < bindparam("before_us")).with_for_update(skip_locked=True)
+)
+_TOUCH = Statement(
     update(jobs)
     .where(
         jobs.c.pk == bindparam("of_pk"),
@@ -143,12 +153,14 @@ _TOUCH = (
     )
     .values(heartbeat_us=bindparam("heartbeat_us"), progress=bindparam("progress"))
 )
-_POSITION = select(func.count()).where(
-    jobs.c.status == "QUEUED",
-    jobs.c.ready == 1,
-    jobs.c.lane == bindparam("lane"),
-    (jobs.c.priority > bindparam("priority"))
-    | ((jobs.c.priority == bindparam("priority")) & (jobs.c.pk < bindparam("of_pk"))),
+_POSITION = Statement(
+    select(func.count()).where(
+        jobs.c.status == "QUEUED",
+        jobs.c.ready == 1,
+        jobs.c.lane == bindparam("lane"),
+        (jobs.c.priority > bindparam("priority"))
+        | ((jobs.c.priority == bindparam("priority")) & (jobs.c.pk < bindparam("of_pk"))),
+    )
 )
 
 
@@ -156,9 +168,7 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
     """Store a new job with its first event."""
     job = change.job
     connection = transaction.connection
-    result = connection.execute(_INSERT, new_job_to_row(job, lane=lane))
-    assert result.inserted_primary_key is not None
-    pk: int = result.inserted_primary_key[0]
+    pk: int = _INSERT.run(connection, new_job_to_row(job, lane=lane)).scalar_one()
     _insert_labels(connection, pk, job)
     events.append(connection, pk, change.events)
     transaction.changes.append(change)
@@ -167,14 +177,14 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
 
 def find(connection: Connection, project: str, job_id: str) -> Stored | None:
     """The job, or None."""
-    row = connection.execute(_FIND, {"project": project, "job_id": job_id}).one_or_none()
+    row = _GET.run(connection, {"project": project, "job_id": job_id}).one_or_none()
     return None if row is None else _stored(row)
 
 
 def exists(connection: Connection, project: str, job_id: str) -> bool:
     """Whether the id is or was in use."""
     values = {"project": project, "job_id": job_id}
-    return any(connection.execute(query, values).first() for query in (_EXISTS, _TOMBSTONE))
+    return any(query.run(connection, values).first() for query in (_EXISTS, _TOMBSTONE))
 
 
 def get(connection: Connection, project: str, job_id: str) -> Stored:
@@ -187,7 +197,7 @@ def get(connection: Connection, project: str, job_id: str) -> Stored:
 
 def get_to_change(connection: Connection, project: str, job_id: str) -> Stored:
     """The job, held against other writers until the transaction ends."""
-    row = connection.execute(_FIND_TO_CHANGE, {"project": project, "job_id": job_id}).one_or_none()
+    row = _FIND_TO_CHANGE.run(connection, {"project": project, "job_id": job_id}).one_or_none()
     if row is None:
         raise _absence(connection, project, job_id)
     return _stored(row)
@@ -209,10 +219,10 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
         "of_pk": stored.pk,
         "of_sequence": change.before.sequence,
     }
-    if transaction.connection.execute(_SAVE, row).rowcount != 1:
+    if _SAVE.run(transaction.connection, row).rowcount != 1:
         raise ConflictError
     if job.labels is not change.before.labels:
-        transaction.connection.execute(_DELETE_LABELS, {"pk": stored.pk})
+        _DELETE_LABELS.run(transaction.connection, {"pk": stored.pk})
         _insert_labels(transaction.connection, stored.pk, job)
     if job.status.is_terminal:
         _insert_metrics(transaction.connection, stored.pk, job)
@@ -224,47 +234,47 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
 def guard(connection: Connection, stored: Stored) -> None:
     """Refuse, before anything is written, when the job is not as it was read."""
     values = {"of_pk": stored.pk, "of_sequence": stored.job.sequence}
-    if connection.execute(_UNCHANGED, values).one_or_none() is None:
+    if _UNCHANGED.run(connection, values).one_or_none() is None:
         raise ConflictError
 
 
 def claimable(connection: Connection, *, lane: str, limit: int) -> list[Stored]:
     """Jobs that may start now, the most urgent first."""
-    rows = connection.execute(_CLAIMABLE, {"lane": lane, "limit": limit})
+    rows = _CLAIMABLE.run(connection, {"lane": lane, "limit": limit})
     return [_stored(row) for row in rows]
 
 
 def promote(connection: Connection, *, now: datetime) -> int:
     """Make claimable what waited for a time that has come; how many."""
-    return connection.execute(_PROMOTE, {"now_us": to_us(now)}).rowcount
+    return _PROMOTE.run(connection, {"now_us": to_us(now)}).rowcount
 
 
 def due(connection: Connection, *, now: datetime, limit: int) -> list[Stored]:
     """Jobs whose deadline has passed."""
-    rows = connection.execute(_DUE, {"now_us": to_us(now), "limit": limit})
+    rows = _DUE.run(connection, {"now_us": to_us(now), "limit": limit})
     return [_stored(row) for row in rows]
 
 
 def any_due(connection: Connection, *, now: datetime) -> bool:
     """Whether a deadline or a waiting time has passed."""
     values = {"now_us": to_us(now)}
-    return any(connection.execute(query, values).first() for query in (_ANY_DUE, _ANY_READY))
+    return any(query.run(connection, values).first() for query in (_ANY_DUE, _ANY_READY))
 
 
 def any_stale(connection: Connection, *, before: datetime) -> bool:
     """Whether an attempt has not been heard of since `before`."""
-    return connection.execute(_ANY_STALE, {"before_us": to_us(before)}).first() is not None
+    return _ANY_STALE.run(connection, {"before_us": to_us(before)}).first() is not None
 
 
 def abandoned(connection: Connection, *, worker: str, limit: int) -> list[Stored]:
     """Jobs with an attempt on another server than `worker`."""
-    rows = connection.execute(_ABANDONED, {"worker": worker, "limit": limit})
+    rows = _ABANDONED.run(connection, {"worker": worker, "limit": limit})
     return [_stored(row) for row in rows]
 
 
 def stale(connection: Connection, *, before: datetime, limit: int) -> list[Stored]:
     """Jobs whose attempt has not been heard of since `before`."""
-    rows = connection.execute(_STALE, {"before_us": to_us(before), "limit": limit})
+    rows = _STALE.run(connection, {"before_us": to_us(before), "limit": limit})
     return [_stored(row) for row in rows]
 
 
@@ -277,8 +287,8 @@ def touch(
     progress: Progress | None,
 ) -> None:
     """Note that an attempt lives, and how far it is."""
-    connection.execute(
-        _TOUCH,
+    _TOUCH.run(
+        connection,
         {
             "of_pk": pk,
             "of_attempt": attempt,
@@ -291,7 +301,7 @@ def touch(
 def position(connection: Connection, stored: Stored) -> int:
     """How many claimable jobs are ahead of it, plus one."""
     values = {"lane": stored.lane, "priority": stored.job.priority, "of_pk": stored.pk}
-    ahead: int = connection.execute(_POSITION, values).scalar_one()
+    ahead: int = _POSITION.run(connection, values).scalar_one()
     return ahead + 1
 
 
@@ -302,8 +312,8 @@ def _stored(row: Row[Any]) -> Stored:
 def _absence(
     connection: Connection, project: str, job_id: str
 ) -> JobNotFoundError | JobExpiredError:
-    expired_us = connection.execute(
-        _TOMBSTONE, {"project": project, "job_id": job_id}
+    expired_us = _TOMBSTONE.run(
+        connection, {"project": project, "job_id": job_id}
     ).scalar_one_or_none()
     name = job_name(project, job_id)
     if expired_us is None:
@@ -314,32 +324,14 @@ def _absence(
 def _insert_labels(connection: Connection, pk: int, job: Job) -> None:
     if job.labels:
         rows = [{"job_pk": pk, "key": key, "value": value} for key, value in job.labels.items()]
-        connection.execute(_INSERT_LABELS, rows)
+        _INSERT_LABELS.run_many(connection, rows)
 
 
 def _insert_metrics(connection: Connection, pk: int, job: Job) -> None:
     metrics = job.result.metrics if job.result else {}
     if metrics:
         rows = [{"job_pk": pk, "key": key, "value": value} for key, value in metrics.items()]
-        connection.execute(_INSERT_METRICS, rows)
-
-
-def page(
-    connection: Connection,
-    *,
-    project: str,
-    condition: ColumnElement[bool],
-    after: ColumnElement[bool] | None,
-    order: Sequence[ColumnElement[Any]],
-    limit: int,
-) -> list[Job]:
-    """Jobs of a project ("-" means all) that meet a condition, in an order, after a key."""
-    query = select(jobs).where(condition).order_by(*order).limit(limit)
-    if after is not None:
-        query = query.where(after)
-    if project != "-":
-        query = query.where(jobs.c.project == project)
-    return [job_from_row(row) for row in connection.execute(query)]
+        _INSERT_METRICS.run_many(connection, rows)
 
 
 def count(

@@ -3,14 +3,18 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from jobplane.engine.store.codec import to_us
-from jobplane.engine.store.tables import idempotency_keys
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, select
 
-_INSERT = insert(idempotency_keys)
-_FIND = select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
-    idempotency_keys.c.project == bindparam("project"),
-    idempotency_keys.c.key == bindparam("key"),
+from jobplane.engine.store.codec import to_us
+from jobplane.engine.store.statement import Statement, insertion
+from jobplane.engine.store.tables import idempotency_keys
+
+_INSERT = Statement(insertion(idempotency_keys))
+_FIND = Statement(
+    select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
+        idempotency_keys.c.project == bindparam("project"),
+        idempotency_keys.c.key == bindparam("key"),
+    )
 )
 
 
@@ -23,7 +27,7 @@ class Use(NamedTuple):
 
 def find(connection: Connection, *, project: str, key: str) -> Use | None:
     """The use of a key, or None."""
-    row = connection.execute(_FIND, {"project": project, "key": key}).one_or_none()
+    row = _FIND.run(connection, {"project": project, "key": key}).one_or_none()
     return None if row is None else Use(*row)
 
 
@@ -44,4 +48,4 @@ def use(
         "fingerprint": fingerprint,
         "created_us": to_us(now),
     }
-    connection.execute(_INSERT, row)
+    _INSERT.run(connection, row)

@@ -4,9 +4,10 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from jobplane.engine.store.database import open_engine
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
+
+from jobplane.engine.store.database import open_engine
 
 log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from sqlalchemy import bindparam, insert, select
+
 from jobplane.engine.store.database import Transaction
 from jobplane.engine.store.tables import shared_values
-from sqlalchemy import bindparam, insert, select
 
 _FIND = select(shared_values.c.value).where(shared_values.c.key == bindparam("key"))
 

@@ -12,6 +12,8 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    func,
+    literal_column,
     text,
 )
 
@@ -64,8 +66,27 @@ jobs = Table(
     sqlite_autoincrement=True,
 )
 
+# A job that has not finished sorts before all that have: see query/order.py.
+FINISHED_OR_NOT = func.coalesce(jobs.c.finished_us, literal_column("-1"))
+
+# Every order and every field that a list offers has its index.
 Index("jobs_by_create", jobs.c.project, jobs.c.created_us, jobs.c.job_id)
-Index("jobs_by_status", jobs.c.project, jobs.c.status, jobs.c.created_us, jobs.c.job_id)
+Index("jobs_by_create_everywhere", jobs.c.created_us, jobs.c.job_id, jobs.c.project)
+Index("jobs_by_update", jobs.c.project, jobs.c.updated_us, jobs.c.job_id)
+Index("jobs_by_priority", jobs.c.project, jobs.c.priority, jobs.c.job_id)
+Index("jobs_by_finish", jobs.c.project, FINISHED_OR_NOT, jobs.c.job_id)
+Index("jobs_by_name", jobs.c.project, jobs.c.display_name)
+for _field in (
+    "status",
+    "kind",
+    "queue",
+    "job_set",
+    "creator",
+    "schedule",
+    "failure_reason",
+    "failure_category",
+):
+    Index(f"jobs_by_{_field}", jobs.c.project, jobs.c[_field], jobs.c.created_us, jobs.c.job_id)
 _QUEUED_READY = text("status = 'QUEUED' AND ready = 1")
 _QUEUED_WAITING = text("status = 'QUEUED' AND ready = 0 AND ready_us IS NOT NULL")
 _DUE = text("due_us IS NOT NULL")

@@ -11,7 +11,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from jobplane.engine.domain.errors import DrainingError, EngineError, SlowConsumerError
+from jobplane.engine.domain.errors import (
+    DrainingError,
+    EngineError,
+    NotEnabledError,
+    SlowConsumerError,
+)
+from jobplane.service.refusals import ForbiddenError
 from jobplane.service.rpc.auth import ANONYMOUS, Authenticator, Principal, authorize
 from jobplane.service.rpc.call import Call
 from jobplane.service.rpc.decoding import check, parse
@@ -53,8 +59,8 @@ class Pipeline:
         self._writes: set[asyncio.Timeout] = set()
         self._is_draining = False
 
-    def handler(self, rpc: Rpc, handle: Handler) -> grpc.RpcMethodHandler[Any, Any]:
-        """Give what grpc calls for one method; it takes and gives bytes."""
+    def handler(self, rpc: Rpc, handle: Handler | None) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Give what grpc calls for one method; without `handle` the method is not enabled."""
 
         async def answer(raw: Any, context: Any) -> bytes:
             response: bytes = await self._run(rpc, context, self._one, handle, raw)
@@ -84,8 +90,8 @@ class Pipeline:
         self,
         rpc: Rpc,
         context: Any,
-        exchange: Callable[[Call, Any, Handler, Any], Any],
-        handle: Handler,
+        exchange: Callable[[Call, Any, Handler | None, Any], Any],
+        handle: Handler | None,
         raw: Any,
     ) -> Any:
         """Exchange messages inside error mapping and the log line."""
@@ -120,20 +126,25 @@ class Pipeline:
         request_id = wished if _REQUEST_ID_FORM.fullmatch(wished) else self._new_request_id()
         return Call(rpc, request_id, metadata, context.peer())
 
-    async def _one(self, call: Call, _context: Any, handle: Handler, raw: Any) -> bytes:
-        request = await self._admit(call, raw)
+    async def _one(self, call: Call, _context: Any, handle: Handler | None, raw: Any) -> bytes:
+        call.principal = await self._identify(call)
+        if handle is None:
+            raise _not_enabled(call)
+        request = self._admit(call, raw)
         return _encoded(await handle(request, call))
 
-    async def _many(self, call: Call, context: Any, handle: Handler, raw: Any) -> None:
-        request = await self._admit(call, raw)
+    async def _many(self, call: Call, context: Any, handle: Handler | None, raw: Any) -> None:
+        call.principal = await self._identify(call)
+        if handle is None:
+            raise _not_enabled(call)
+        request = self._admit(call, raw)
         await context.send_initial_metadata(self._trailers(call))
         async with aclosing(handle(request, call)) as responses:
             async for response in responses:
                 await self._write(call, context, _encoded(response))
 
-    async def _admit(self, call: Call, raw: Any) -> Any:
+    def _admit(self, call: Call, raw: Any) -> Any:
         """Give the checked request, or an iterator of them, of a caller who may make the call."""
-        call.principal = await self._identify(call)
         if call.rpc.streams_requests:
             return self._requests(call, raw)
         return self._checked(call, raw)
@@ -198,6 +209,13 @@ class Pipeline:
         _log.info("rpc.done", extra=fields)
 
 
+def _not_enabled(call: Call) -> EngineError:
+    """Give the refusal of a method that is not built; without a role nobody learns even that."""
+    if call.rpc.access is None:
+        return ForbiddenError(call.principal.name)
+    return NotEnabledError(call.rpc.path)
+
+
 def _encoded(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
@@ -207,15 +225,15 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in st
 
     def __init__(
         self,
-        handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]],
-        absent: Callable[[str], grpc.RpcMethodHandler[Any, Any]],
+        handlers: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]",
+        absent: "Callable[[str], grpc.RpcMethodHandler[Any, Any]]",
     ) -> None:
         self._handlers = handlers
         self._absent = absent
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Give the handler of a path, or None for what is not ours."""
         path = handler_call_details.method
         with suppress(KeyError):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jobplane.engine.kinds.answer_run.chunking import Chunk
+from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 
 
@@ -37,7 +37,7 @@ class Source:
 
     chunk: Chunk | None = None
     # The sentence of the passage that is quoted.
-    quote: str = ""
+    quote: Unit | None = None
     # Index into the run's queries.
     query: int | None = None
 

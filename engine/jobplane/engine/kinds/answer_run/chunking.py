@@ -10,13 +10,16 @@ from jobplane.engine.kinds.answer_run.source import Document
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$")
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 _ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$")
-_RULE = re.compile(r"^[ \t]*\|?(?:[ \t]*:?-{2,}:?[ \t]*\|?)+[ \t]*$")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)")
 _UNDERLINE = re.compile(r"^(?:=+|-+)[ \t]*$")
 _IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=[\w.!?])[*_](?!\w)|^[ \t]*>[ \t]?", re.MULTILINE)
 _LEAD_CHARS = 400
+_HEADING_CHARS = 500
+_LABEL_WORDS = 4
+# A sentence beyond this is cut: it is no sentence, and patterns must stay cheap on it.
+_SENTENCE_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def _blocks_with_units(doc: Document) -> Iterator[tuple[_Block, list[Unit]]]:
             else:
                 units = [_row_unit(block, header, cells)]
         elif block.kind == "item":
-            units = list(_item_units(doc.text, block, lead))
+            units = list(_sentences(doc.text, block, "item", lead))
             header = ()
         else:
             units = list(_sentences(doc.text, block, "sentence"))
@@ -143,7 +146,7 @@ def _blocks(text: str, body: int) -> Iterator[_Block]:
                 yield _Block(open_kind, start, end)
             open_kind = ""
             continue
-        heading = None if fenced else _HEADING.match(line)
+        heading = None if fenced or len(line) > _HEADING_CHARS else _HEADING.match(line)
         under = open_kind == "paragraph" and "\n" not in text[start:end] and _UNDERLINE.match(line)
         if under and not fenced:
             yield _Block("heading", start, end, 1 if line.startswith("=") else 2)
@@ -170,7 +173,7 @@ def _kind(line: str, heading: bool) -> str:
         return "heading"
     if not line.strip():
         return "blank"
-    if _RULE.match(line):
+    if "--" in line and not line.strip("|:- \t"):
         return "rule"
     if _ROW.match(line):
         return "row"
@@ -195,16 +198,32 @@ def _sentences(text: str, block: _Block, kind: str, lead: str = "") -> Iterator[
     body = text[block.start : block.end]
     mark = _ITEM.match(body) if kind == "item" else None
     skip = mark.end() if mark else 0
-    for start, end in sentence_spans(body[skip:]):
-        place = block.start + skip + start
-        plain = clean(body[skip + start : skip + end])
+    label, label_at = "", -1
+    for start, end in _pieces(body, skip):
+        plain = clean(body[start:end])
+        if not label and not previous and _is_label(plain, body[end:]):
+            label, label_at = plain.rstrip("."), start
+            continue
         if plain:
-            yield Unit(place, place + end - start, plain, kind, lead, previous)
-            previous = f"{previous} {plain}".strip()
+            first = label_at if label_at >= 0 else start
+            said = f"{label}: {plain}" if label_at >= 0 else plain
+            led = f"{lead} {label}".strip() if label_at < 0 else lead
+            yield Unit(block.start + first, block.start + end, said, kind, led, previous)
+            previous = f"{previous} {plain}".strip()[-_SENTENCE_CHARS:]
+            label_at = -1
 
 
-def _item_units(text: str, block: _Block, lead: str) -> Iterator[Unit]:
-    yield from _sentences(text, block, "item", lead)
+def _is_label(text: str, rest: str) -> bool:
+    """Whether the text, with more to follow, is the catchword of a paragraph or item."""
+    short = 0 < len(text.split()) <= _LABEL_WORDS
+    return short and text.endswith(".") and bool(rest.strip()) and not any(map(str.isdigit, text))
+
+
+def _pieces(body: str, skip: int) -> Iterator[tuple[int, int]]:
+    """Places of sentences in the body of a block, long ones cut."""
+    for start, end in sentence_spans(body[skip:]):
+        for at in range(skip + start, skip + end, _SENTENCE_CHARS):
+            yield at, min(at + _SENTENCE_CHARS, skip + end)
 
 
 def _cells(line: str) -> tuple[str, ...]:

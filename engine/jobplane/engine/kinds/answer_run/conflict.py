@@ -15,7 +15,7 @@ from jobplane.engine.kinds.answer_run.matching import Candidate
 from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
 from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
 
-_COUNTED = frozenset({Wanted.NUMBER, Wanted.SPAN, Wanted.FREQUENCY})
+_COUNTED = frozenset({Wanted.NUMBER, Wanted.MONEY, Wanted.SPAN, Wanted.FREQUENCY})
 # Sentences further apart than this speak of different things.
 _NEAR = 0.1
 _YEAR = "year"
@@ -89,7 +89,7 @@ def _statement(introduction: str, side: Candidate) -> Statement:
     text = side.unit.text.rstrip(" ;,:")
     text = text if text.endswith((".", "!", "?")) else text + "."
     lead = f"{introduction}: " if introduction else ""
-    return Statement(lead + text, (Source(chunk=side.chunk, quote=side.unit.text),))
+    return Statement(lead + text, (Source(chunk=side.chunk, quote=side.unit),))
 
 
 def _as_of(dated: date | None) -> str:

@@ -9,7 +9,12 @@ from jobplane.engine.kinds.answer_run.answer import (
 )
 from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
 from jobplane.engine.kinds.answer_run.conflict import disagreement
-from jobplane.engine.kinds.answer_run.matching import Candidate, candidates, points_back
+from jobplane.engine.kinds.answer_run.matching import (
+    Candidate,
+    candidates,
+    is_light,
+    points_back,
+)
 from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
 
@@ -36,7 +41,7 @@ def answer_from_sentences(question: SubQuestion, found: list[Found], index: Retr
 
 def statement(chunk: Chunk, unit: Unit) -> Statement:
     """The unit as a sentence of the answer."""
-    return Statement(as_sentence(unit), (Source(chunk=chunk, quote=unit.text),))
+    return Statement(as_sentence(unit), (Source(chunk=chunk, quote=unit),))
 
 
 def as_sentence(unit: Unit) -> str:
@@ -75,7 +80,11 @@ def _items(siblings: tuple[Unit, ...], at: int, unit: Unit) -> list[Unit]:
 
 
 def _gap(question: SubQuestion, ranked: list[Candidate], index: Retriever) -> MissingPart:
-    unknown = tuple(term.surface for term in question.terms if not index.means(term.stem))
+    unknown = tuple(
+        term.surface
+        for term in question.terms
+        if not is_light(term) and not index.means(term.stem)
+    )
     if not ranked:
         return MissingPart(
             question, GapReason.NO_EVIDENCE, "no passage shares a word with the question", unknown

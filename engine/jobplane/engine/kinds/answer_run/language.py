@@ -18,6 +18,8 @@ from jobplane.engine.kinds.answer_run.vocabulary import (
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\W_]+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]*_]*(?=\s|$)")
+_NEXT = re.compile(r"\s*(\S)")
+_WORD_CHARS = 40
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘*_]+$")
 
 
@@ -104,16 +106,17 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    following = text[match.end() :].lstrip()
-    if following and following[0].islower():
+    following = _NEXT.match(text, match.end())
+    if following and following.group(1).islower():
         return False
     if match.group()[0] != ".":
         return True
-    before = _LAST_WORD.search(text[start : match.start()])
-    last = before.group().casefold() if before else ""
+    before = text[max(start, match.start() - _WORD_CHARS) : match.start()]
+    found = _LAST_WORD.search(before)
+    last = found.group().casefold() if found else ""
     # "Dr. Finch", "e.g. Oslo", "J. Smith", and "1. Item" at the start.
     initial = len(last) == 1 and last.isalpha()
-    numeral = last.isdigit() and before is not None and not text[start : start + before.start()].strip()
+    numeral = last.isdigit() and before.strip() == last
     return not (last in ABBREVIATIONS or initial or numeral)
 
 

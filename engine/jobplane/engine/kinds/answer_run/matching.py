@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import commonprefix
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
 from jobplane.engine.kinds.answer_run.dating import mentions_time
@@ -18,17 +19,24 @@ THRESHOLD = 0.6
 _MOST_STRANGE = 0.2
 # A name that so many passages bear is the topic of all of them and tells nothing.
 _TOPIC_SHARE = 0.25
+_NAMELESS = 0.8
+# Letters that kin words share at least, and that may differ at the end.
+_KIN_LETTERS, _KIN_ENDING = 5, 2
 _LIGHT = 0.35
+_VERB = 0.6
 _OWN, _OWN_MEANING = 1.0, 0.8
 _HEAD, _HEAD_MEANING = 0.8, 0.6
-_BEFORE, _BEFORE_POINTED = 0.45, 0.75
+_BEFORE, _BEFORE_POINTED = 0.55, 0.75
+_KIN = 0.7
 _PASSAGE = 0.3
 _SORT_BONUS = 0.15
 _NEAR_BONUS = 0.05
+_DIRECT_BONUS = 0.1
+_POINTING_MALUS = 0.05
 
 _POINTS_BACK = re.compile(
-    r"^(?:it|its|they|their|these|this|those|that|he|his|she|her|both|most|some|all|each|of these|"
-    r"of them|the (?:money|rest|same|latter|former))\b",
+    r"^(?:of th(?:is|ese|em)|it|its|they|their|these|this|those|that|he|his|she|her|both|most|some|all|each|"
+    r"the (?:money|rest|same|latter|former))\b",
     re.IGNORECASE,
 )
 _REASON = re.compile(
@@ -41,6 +49,17 @@ _SPAN = re.compile(
     r"|inch|centimet)",
     re.IGNORECASE,
 )
+_AGE = re.compile(
+    r"\b(?:aged?\b|years? old|year-old|born\b|(?:be|under|over|from|turned|is|are|at least) "
+    r"(?:\d{1,2}|eighteen|sixteen|fourteen|twelve|sixty)\b)",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(
+    r"[€$£¥₹]|\b(?:euros?|cents?|dollars?|pounds?|pence|francs?|krona|kron[ea]r?|yen|rupees?|yuan"
+    r"|eur|usd|gbp|chf|jpy)\b|\bfree\b|\bno charge\b",
+    re.IGNORECASE,
+)
+_FREE = re.compile(r"\bfree\b|\bno charge\b", re.IGNORECASE)
 _FREQUENCY = re.compile(
     r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each|a (?:day|week"
     r"|month|year))\b",
@@ -90,33 +109,46 @@ def _candidate(
     question: SubQuestion, found: Found, view: "_View", index: Retriever, closeness: float
 ) -> Candidate:
     unit = view.unit
-    terms = (*question.terms, *question.inherited)
-    total = covered = strange_weight = 0.0
-    own: set[str] = set()
-    strange: list[str] = []
-    for term in terms:
-        weight = index.idf(term.stem) * (_LIGHT if _is_light(term) else 1.0)
-        credit = view.credit(term.stem)
-        total += weight
-        covered += weight * credit
-        if credit >= _OWN_MEANING:
-            own.add(term.stem)
-        if credit == 0 and not _is_light(term):
-            strange.append(term.surface)
-            strange_weight += weight
-    coverage = covered / total if total else 0.0
-    lacking = tuple(stemmed for stemmed in _required(question, index) if not view.holds(stemmed))
+    weights = _weights(question, index)
+    credits = {term.stem: view.credit(term.stem) for term in weights}
+    total = sum(weights.values())
+    coverage = sum(weight * credits[term.stem] for term, weight in weights.items()) / (total or 1.0)
+    own = frozenset(stemmed for stemmed, credit in credits.items() if credit >= _OWN_MEANING)
+    strange = {
+        term.surface: weight
+        for term, weight in weights.items()
+        if credits[term.stem] == 0 and not is_light(term) and term.stem not in question.verbs
+    }
     sort = says_wanted(question, unit)
+    # "Who pays?" is answered by "tenants pay" too, if the rest is all there.
+    fits = sort or (question.wanted is Wanted.NAME and coverage >= _NAMELESS)
     accepted = (
         coverage >= THRESHOLD
-        and not lacking
-        and sort
-        and (not total or strange_weight / total <= _MOST_STRANGE)
+        and fits
+        and sum(strange.values()) <= _MOST_STRANGE * total
+        and all(view.holds(stemmed) for stemmed in _required(question, index))
+        # Not only what an earlier question handed down.
+        and any(credits[term.stem] >= _BEFORE for term in question.terms if term in weights)
     )
-    score = coverage + (_SORT_BONUS if sort else 0.0) + _NEAR_BONUS * closeness
+    direct = sum(credit >= _OWN for credit in credits.values()) / (len(credits) or 1)
+    score = coverage + _NEAR_BONUS * closeness + _DIRECT_BONUS * direct
+    score += _SORT_BONUS if sort else 0.0
+    score -= _POINTING_MALUS if _POINTS_BACK.search(unit.text) else 0.0
     if question.wanted is Wanted.REASON and _REASON.search(unit.text):
         score += _SORT_BONUS
-    return Candidate(found, unit, coverage, score, frozenset(own), tuple(strange), accepted)
+    return Candidate(found, unit, coverage, score, own, tuple(strange), accepted)
+
+
+def _weights(question: SubQuestion, index: Retriever) -> dict[Word, float]:
+    """What each word of the question tells; grammar that no passage uses tells nothing."""
+    weights: dict[Word, float] = {}
+    for term in (*question.terms, *question.inherited):
+        light = is_light(term)
+        if light and not index.means(term.stem):
+            continue
+        factor = _LIGHT if light else _VERB if term.stem in question.verbs else 1.0
+        weights[term] = factor * index.idf(term.stem)
+    return weights
 
 
 def _required(question: SubQuestion, index: Retriever) -> tuple[str, ...]:
@@ -144,6 +176,7 @@ class _View:
         return max(
             _OWN if stemmed in self.own else 0.0,
             _OWN_MEANING if _shares(groups, self.own) else 0.0,
+            _KIN if any(_akin(stemmed, other) for other in self.own) else 0.0,
             _HEAD if stemmed in self.head else 0.0,
             _HEAD_MEANING if _shares(groups, self.head) else 0.0,
             self.before_credit if stemmed in self.before or _shares(groups, self.before) else 0.0,
@@ -182,6 +215,15 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(word.stem for word in words(text))
 
 
+def _akin(one: str, other: str) -> bool:
+    """Whether two stems look like forms of one word, as "extens" and "extend" do."""
+    shortest = min(len(one), len(other))
+    if shortest < _KIN_LETTERS or abs(len(one) - len(other)) > _KIN_ENDING:
+        return False
+    common = len(commonprefix((one, other)))
+    return common >= max(_KIN_LETTERS, max(len(one), len(other)) - _KIN_ENDING)
+
+
 def _shares(groups: frozenset[str], stems: Iterable[str]) -> bool:
     return bool(groups) and any(groups & meanings(stemmed) for stemmed in stems)
 
@@ -191,7 +233,8 @@ def _light_stems() -> frozenset[str]:
     return frozenset(stem(word) for word in LIGHT_WORDS)
 
 
-def _is_light(term: Word) -> bool:
+def is_light(term: Word) -> bool:
+    """Whether the word tells more of grammar than of matter."""
     return term.stem in _light_stems()
 
 
@@ -208,8 +251,12 @@ def says_wanted(question: SubQuestion, unit: Unit) -> bool:
         return mentions_time(text) or bool(_SPAN.search(text) and _new_numbers(text, asked))
     if question.wanted is Wanted.NUMBER:
         return bool(_new_numbers(text, asked))
+    if question.wanted is Wanted.MONEY:
+        return bool(_MONEY.search(text)) and bool(_new_numbers(text, asked) or _FREE.search(text))
     if question.wanted is Wanted.SPAN:
         return bool(_new_numbers(text, asked) and _SPAN.search(text)) or " until " in text
+    if question.wanted is Wanted.AGE:
+        return bool(_AGE.search(text))
     if question.wanted is Wanted.FREQUENCY:
         return bool(_FREQUENCY.search(text))
     if question.wanted is Wanted.NAME:

@@ -13,6 +13,7 @@ _ASKING = r"(?:who|whom|whose|what|when|where|why|which|how|does|do|did|is|are|w
 _JOINED = re.compile(rf",?\s+and\s+(?={_ASKING}\b)", re.IGNORECASE)
 _POINTING = re.compile(r"\b(?:it|its|they|their|them|he|his|she|her|this|these|that|one)\b", re.I)
 _QUOTED = re.compile(r"[\"“]([^\"”]{2,80})[\"”]")
+_BEFORE_VERBS = frozenset("you i we they he she it must can may should will would not".split())
 _MAX_SUB_QUESTIONS = 12
 
 
@@ -21,7 +22,9 @@ class Wanted(StrEnum):
 
     TIME = "TIME"
     NUMBER = "NUMBER"
+    MONEY = "MONEY"
     SPAN = "SPAN"
+    AGE = "AGE"
     FREQUENCY = "FREQUENCY"
     NAME = "NAME"
     PLACE = "PLACE"
@@ -34,9 +37,20 @@ class Wanted(StrEnum):
 _WANTED: tuple[tuple[Wanted, re.Pattern[str]], ...] = tuple(
     (wanted, re.compile(rf"(?:^|\b)(?:{pattern})", re.IGNORECASE))
     for wanted, pattern in (
-        (Wanted.TIME, r"when\b|(?:by|since|until|in|from|on)? ?(?:what|which) (?:year|date|day|month|time)\b|how soon\b"),
+        (
+            Wanted.TIME,
+            r"^(?:(?:since|until|till|by|from|and|so|but) )?when\b|, when (?:did|do|does|was|were|is|are|will)\b"
+            r"|until when\b|since when\b|(?:by|since|until|in|from|on)? ?(?:what|which) (?:year|date|day|month|time|season)s?\b|how soon\b",
+        ),
+        (Wanted.AGE, r"how old\b|what age\b|what is the (?:minimum )?age\b"),
         (Wanted.FREQUENCY, r"how (?:often|frequently)\b|how many times\b"),
-        (Wanted.SPAN, r"how long\b|how old\b|for how (?:many|long)\b"),
+        (Wanted.SPAN, r"how long\b|for how (?:many|long)\b"),
+        (
+            Wanted.MONEY,
+            r"how (?:much|high|large|big|expensive)\b.{0,80}?\b(?:costs?|pay|paid|price|fee|grant|deposit|salary|wage|fine|budget|money|loan|subsidy|tax|rent|premium)\b"
+            r"|what (?:is|was|are|were|will be)?\s?(?:the |a )?(?:\w+ ){0,3}?(?:price|cost|fee|salary|wage|fine|deposit|premium|rent)\b"
+            r"|what (?:do|does|did|will|would) .{1,60}\bcosts?\b|how expensive\b|what premium\b",
+        ),
         (
             Wanted.NUMBER,
             r"how (?:many|much|high|large|big|far|tall|deep|wide|heavy|fast|punctual|expensive|low|hot|cold|loud|strong)\b"
@@ -64,6 +78,8 @@ class SubQuestion:
     required: tuple[str, ...]
     # Terms of the question before it, where this one points back.
     inherited: tuple[Word, ...] = ()
+    # Stems that stand as verbs do: a text may well say them otherwise.
+    verbs: frozenset[str] = frozenset()
 
 
 def sub_questions(question: str) -> list[SubQuestion]:
@@ -95,7 +111,21 @@ def _sub_question(index: int, text: str, before: SubQuestion | None) -> SubQuest
         carried = (*before.inherited, *before.terms)
         names = [term for term in carried if term.is_name or term.is_number]
         inherited = tuple(term for term in names or carried if term.stem not in own)
-    return SubQuestion(index, text, _wanted(text), terms, _required(text), inherited)
+    return SubQuestion(index, text, _wanted(text), terms, _required(text), inherited, _verbs(text))
+
+
+def _verbs(text: str) -> frozenset[str]:
+    """Stems of words that stand where verbs stand, or end as verbs do."""
+    found: set[str] = set()
+    before = ""
+    for word in words(text):
+        plain = word.surface.casefold()
+        lower = not word.is_name and not word.is_number
+        infinitive = before == "to" and not plain.endswith("s")
+        if lower and (infinitive or before in _BEFORE_VERBS or plain.endswith(("ed", "ing"))):
+            found.add(word.stem)
+        before = plain
+    return frozenset(found)
 
 
 def _wanted(text: str) -> Wanted:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import re
-from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from jobplane.engine.kinds.answer_run.dating import document_date, standing
@@ -42,12 +41,12 @@ def is_table(raw: RawFile) -> bool:
 
 
 def read_document(
-    raw: RawFile, doc_id: str, limits: Limits, warn: Warn, safe_point: Callable[[], None]
+    raw: RawFile, doc_id: str, limits: Limits, warn: Warn
 ) -> Document | None:
     """Document of a file, or None with a warning of why not."""
     suffix = PurePosixPath(raw.path).suffix.lower()
     if suffix == ".pdf" or raw.content.startswith(b"%PDF-"):
-        return _read_pdf(raw, doc_id, limits, warn, safe_point)
+        return _read_pdf(raw, doc_id, limits, warn)
     if suffix and suffix not in TEXT_SUFFIXES | HTML_SUFFIXES:
         warn("DOCUMENT_SKIPPED", f"{raw.path}: files of type {suffix} are not read")
         return None
@@ -110,7 +109,7 @@ def _decode(raw: RawFile, warn: Warn) -> str | None:
 
 
 def _read_pdf(
-    raw: RawFile, doc_id: str, limits: Limits, warn: Warn, safe_point: Callable[[], None]
+    raw: RawFile, doc_id: str, limits: Limits, warn: Warn
 ) -> Document | None:
     # Heavy and only for PDF: other runs must not pay for it.
     from pypdf import PdfReader  # noqa: PLC0415
@@ -125,7 +124,6 @@ def _read_pdf(
             warn("DOCUMENT_SKIPPED", f"{raw.path} is encrypted: not read")
             return None
         for number, page in enumerate(reader.pages, start=1):
-            safe_point()
             if number > limits.pdf_pages:
                 warn("DOCUMENT_CUT", f"{raw.path}: only the first {limits.pdf_pages} pages are read")
                 break

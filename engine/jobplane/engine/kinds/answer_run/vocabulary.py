@@ -13,7 +13,7 @@ FUNCTION_WORDS = frozenset(
     someone something such tell than that that's the their theirs them themselves then there these
     they this those though through thus to too toward towards under until up upon us very via was
     wasn't we were weren't what what's when where whether which while who who's whom whose why will
-    with within without won't would wouldn't yet you your yours kind sort question answer document
+    anymore longer anybody nobody everybody everyone got gotten with within without won't would wouldn't yet you your yours kind sort question answer document
     documents paper papers source sources explain describe give name list show information text
     """.split()
 )
@@ -30,6 +30,8 @@ LIGHT_WORDS = frozenset(
     serve set shut spend stand start stay stop store take total turn use value want work write
     year day time amount main major different various general overall there new current today
     now long high big large old far often much many participate part say sit build accept
+    date month week share percentage percent proportion level equipment thing item feature
+    happen reach arrive belong obtain available necessary latest earliest next previous
     """.split()
 )
 
@@ -145,6 +147,7 @@ MEANINGS = (
     "country nation national",
     "damage loss harm destroy",
     "deadline due latest until",
+    "delay late postpone slip overdue punctual",
     "decide decision resolve vote adopt reject",
     "decrease fall drop reduce reduction decline lower cut shrink",
     "deposit security",
@@ -196,7 +199,7 @@ MEANINGS = (
     "prevent avoid stop",
     "promise commit guarantee pledge",
     "protect protection safe safety secure guard",
-    "punctual time delay late",
+    "punctual time",
     "put install place attach",
     "quarter district neighbourhood",
     "refund repay return reimburse",

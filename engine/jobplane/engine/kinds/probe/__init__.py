@@ -69,6 +69,10 @@ def _unreachable(spec: ProbeSpec) -> Iterable[Violation]:
     for name in ("fail_at_step", "ask_at_step"):
         if getattr(spec, name) > steps:
             yield Violation(name, f"comes after the last step, {steps}")
+    if not spec.fail_at_step:
+        for name in ("failure_mode", "failing_attempts"):
+            if getattr(spec, name):
+                yield Violation(name, "has no effect without fail_at_step")
 
 
 def _unknown(spec: ProbeSpec) -> Iterable[Violation]:

@@ -25,8 +25,14 @@ _COMPACT = (
     r"(?:[t;, ]*(?P<hour>[0-9]{2}):?(?P<minute>[0-9]{2}):?(?P<second>[0-9]{2})?"
     r"(?P<fraction>)(?P<half>))?" + _ZONE
 )
-_DAY_NAMED = r"^(?P<third>[0-9]{1,2})[ -](?P<month>[a-z]{3})[a-z]*[ ,.-]+(?P<first>[0-9]{2,4})" + _CLOCK + _ZONE
-_MONTH_NAMED = r"^(?P<month>[a-z]{3})[a-z]*[ .-]+(?P<third>[0-9]{1,2}),? +(?P<first>[0-9]{4})" + _CLOCK + _ZONE
+_DAY_NAMED = (
+    r"^(?P<third>[0-9]{1,2})[ -](?P<month>[a-z]{3})[a-z]*[ ,.-]+(?P<first>[0-9]{2,4})"
+    + _CLOCK
+    + _ZONE
+)
+_MONTH_NAMED = (
+    r"^(?P<month>[a-z]{3})[a-z]*[ .-]+(?P<third>[0-9]{1,2}),? +(?P<first>[0-9]{4})" + _CLOCK + _ZONE
+)
 _EPOCH = r"^[0-9]{10}(?:[0-9]{3}|[0-9]{6}|[0-9]{9})?(?:\.[0-9]+)?$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MICROSECONDS = pa.timestamp("us")
@@ -71,15 +77,15 @@ def read_times(column: Any, *, timezone: str, order: str, usual_order: str = "")
     return Times(values, local.bad, twice, local.order_ambiguous)
 
 
-def local_days(times: Ints, *, timezone: str, boundary_minutes: int) -> Ints:
-    """Give the number of the trading day of each time, never falling in a sorted column."""
+def local_days(times: Ints, *, timezone: str, boundary_minutes: int, rising: bool = True) -> Ints:
+    """Give the number of the trading day of each time; `rising` for times that are sorted."""
     local = times
     if timezone != "UTC":
         stamps = pa.array(times, _MICROSECONDS).cast(pa.timestamp("us", timezone))
         local = pc.local_timestamp(stamps).cast(pa.int64()).to_numpy()
     days = np.floor_divide(local - boundary_minutes * MINUTE, DAY)
     # Clocks that go back over the boundary would begin the same day a second time.
-    return np.maximum.accumulate(days) if len(days) else days
+    return np.maximum.accumulate(days) if rising and len(days) else days
 
 
 def join_date_and_time(dates: Any, times: Any) -> Any:
@@ -262,3 +268,17 @@ def _to_utc(local: _Local, *, known: Flags, timezone: str) -> tuple[Ints, Flags]
     values[floating] = early
     twice[floating] = early != late
     return values, twice
+
+
+def day_text(day: int) -> str:
+    """Give the date of a trading day."""
+    return str(np.datetime64(day, "D"))
+
+
+def time_text(time: int) -> str:
+    """Give a time as RFC 3339; empty where it is unknown."""
+    if time == NO_TIME:
+        return ""
+    whole, _, fraction = str(np.datetime64(time, "us")).partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"

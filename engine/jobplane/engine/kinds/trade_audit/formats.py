@@ -339,4 +339,6 @@ def _suggestion(name: str, header: Sequence[str]) -> str:
         for word in words
         if difflib.SequenceMatcher(None, key_of(column)[:64], word).ratio() > 0.7  # noqa: PLR2004  a near miss
     }
-    return f"; did you mean {', '.join(quote(column) for column in sorted(near)[:3])}?" if near else ""
+    return (
+        f"; did you mean {', '.join(quote(column) for column in sorted(near)[:3])}?" if near else ""
+    )

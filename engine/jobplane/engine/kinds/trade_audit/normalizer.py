@@ -1,52 +1,20 @@
 """Normalizer: any broker's journal brought to the canonical columns, oldest trade first."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from jobplane.engine.kinds.trade_audit.clock import (
-    Times,
-    join_date_and_time,
-    local_days,
-    read_times,
-)
-from jobplane.engine.kinds.trade_audit.formats import GROSS, SIGNED, Layout, find_layout
-from jobplane.engine.kinds.trade_audit.money import Numbers, read_numbers
-from jobplane.engine.kinds.trade_audit.options import Options
+from jobplane.engine.kinds.trade_audit.clock import local_days
+from jobplane.engine.kinds.trade_audit.formats import Layout, find_layout
 from jobplane.engine.kinds.trade_audit.oddities import remark_oddities
-from jobplane.engine.kinds.trade_audit.reading import (
-    MAX_ROWS,
-    RawJournal,
-    SafePoint,
-    read_journal,
-    refuse,
-)
+from jobplane.engine.kinds.trade_audit.options import Options
+from jobplane.engine.kinds.trade_audit.reading import MAX_ROWS, SafePoint, read_journal, refuse
 from jobplane.engine.kinds.trade_audit.remarks import INFO, Remarks, quote
 from jobplane.engine.kinds.trade_audit.round_trips import match_fills
-from jobplane.engine.kinds.trade_audit.trades import BUY, DAY, NO_TIME, SELL, Flags, Floats, Labels, Trades
-
-# A journal that loses more of its rows than this is not audited.
-MAX_DROPPED_SHARE = 0.2
-UNKNOWN_ASSET = "UNKNOWN"
-
-_BUY_WORDS = frozenset(
-    "buy b long l bot bought bto btc bc cover buytocover buytoopen buytoclose openlong closeshort 1 +1 bid".split()
-)
-_SELL_WORDS = frozenset(
-    "sell s short ss sld sold sto stc sellshort shortsell selltoopen selltoclose openshort closelong -1 ask a".split()
-)
-# Rows of a statement that are no trades.
-_NO_TRADES = frozenset(
-    "balance credit deposit withdrawal dividend interest rebate correction bonus "
-    "buylimit buystop selllimit sellstop cancelled canceled transfer".split()
-)
-_NUMBERS = ("quantity", "price", "exit_price", "size_usd", "pnl", "balance", "multiplier")
+from jobplane.engine.kinds.trade_audit.rows import RowReader, Rows
+from jobplane.engine.kinds.trade_audit.trades import Ints, Trades
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +40,7 @@ def normalize(
     raw = read_journal(path, max_bytes=max_bytes, remarks=remarks, safe_point=safe_point)
     layout = find_layout(raw.header, column_map=options.column_map, remarks=remarks)
     safe_point()
-    reader = _ColumnReader(raw, layout, options, remarks, safe_point)
+    reader = RowReader(raw, layout, options, remarks, safe_point)
     rows = reader.read()
     safe_point()
     trades = _trades(rows, layout, options, remarks)
@@ -85,270 +53,15 @@ def normalize(
             "rows that an audit takes; lower k_repeat",
         )
     safe_point()
-    trades = _in_order(_with_days(trades, options), rows.parsed_rows, remarks)
+    _remark_order(rows.trades.timestamp, remarks)
+    trades = _with_days(trades, options)
     safe_point()
     remark_oddities(trades, now=now, remarks=remarks)
     safe_point()
-    return Journal(
-        _repeat(trades, options), layout.preset, rows.source_rows, rows.dropped
-    )
+    return Journal(_repeat(trades, options), layout.preset, rows.source_rows, rows.dropped)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows that could be read; a fill or a trade each."""
-
-    trades: Trades
-    multiplier: Floats
-    # Sides as the journal gave them: +1, -1 or 0.
-    sign: Floats
-    # Cost columns, by layout.
-    has_pnl: bool
-    source_rows: int
-    dropped: int
-    # Times in file order, to see whether they rise.
-    parsed_rows: Any
-
-
-class _ColumnReader:
-    """Reads the columns of one journal."""
-
-    def __init__(
-        self,
-        raw: RawJournal,
-        layout: Layout,
-        options: Options,
-        remarks: Remarks,
-        safe_point: SafePoint,
-    ) -> None:
-        self._raw = raw
-        self._layout = layout
-        self._options = options
-        self._remarks = remarks
-        self._safe_point = safe_point
-
-    def read(self) -> _Rows:
-        """Read every column, and drop the rows that can't be read, with a remark."""
-        raw, size = self._raw, len(self._raw.lines)
-        side, sign, no_trade = self._sides()
-        exits = self._times("timestamp")
-        entries = self._times("entry_timestamp") if "entry_timestamp" in self._layout.columns else None
-        self._safe_point()
-        numbers = self._numbers()
-        self._safe_point()
-        if "pnl" in numbers and self._layout.blank_pnl_opens:
-            no_trade = no_trade | (np.isnan(numbers["pnl"].values) & ~numbers["pnl"].bad)
-        keep = self._keep(exits, entries, numbers, sign, no_trade)
-        nothing = np.full(size, np.nan)
-        values = {
-            name: numbers[name].values if name in numbers else nothing for name in _NUMBERS
-        }
-        cost, signed_cost = self._costs(numbers, size)
-        values["pnl"] = values["pnl"] + signed_cost
-        trades = Trades(
-            row=raw.lines,
-            timestamp=exits.values,
-            entry=entries.values if entries else np.full(size, NO_TIME, np.int64),
-            asset=self._labels("asset", UNKNOWN_ASSET),
-            side=side,
-            account=self._labels("account", ""),
-            currency=self._labels("currency", self._options.base_currency),
-            quantity=np.abs(values["quantity"]),
-            price=values["price"],
-            exit_price=values["exit_price"],
-            size_usd=np.abs(values["size_usd"]),
-            pnl=values["pnl"],
-            fee=cost,
-            balance=values["balance"],
-            day=np.zeros(size, np.int64),
-        )
-        multiplier = values["multiplier"]
-        multiplier = np.where(np.isnan(multiplier) | (multiplier == 0), 1.0, multiplier)
-        known = np.where(sign == 0, np.sign(np.nan_to_num(values["quantity"])), sign)
-        kept = trades if keep.all() else trades.take(keep)
-        return _Rows(
-            trades=kept,
-            multiplier=multiplier[keep],
-            sign=known[keep],
-            has_pnl="pnl" in self._layout.columns,
-            source_rows=size + raw.dropped - int(no_trade.sum()),
-            dropped=raw.dropped + int((~keep & ~no_trade).sum()),
-            parsed_rows=kept.timestamp,
-        )
-
-    def _column(self, index: int) -> Any:
-        column = self._raw.columns[index]
-        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-    def _times(self, name: str) -> Times:
-        layout, options = self._layout, self._options
-        column = self._column(layout.columns[name])
-        if name in layout.clocks:
-            column = join_date_and_time(column, self._column(layout.clocks[name]))
-        times = read_times(
-            column,
-            timezone=layout.timezone or options.timezone,
-            order=options.date_order,
-            usual_order=layout.date_order,
-        )
-        lines = self._raw.lines
-        if times.order_ambiguous:
-            self._remarks.add(
-                "DATE_ORDER_AMBIGUOUS",
-                "dates fit day/month and month/day; the month was taken first where both fit: "
-                "set date_order",
-                rows=lines[:1],
-                count=len(lines),
-            )
-        if times.twice.any():
-            self._remarks.add(
-                "LOCAL_TIME_TWICE",
-                "local times came twice as clocks went back; the earlier was taken",
-                rows=lines[times.twice],
-            )
-        return times
-
-    def _numbers(self) -> dict[str, Numbers]:
-        columns = self._layout.columns
-        named = {name: self._column(columns[name]) for name in _NUMBERS if name in columns}
-        named |= {f"cost {index}": self._column(index) for index in self._layout.costs}
-        return read_numbers(
-            named, decimal=self._options.decimal, semicolons=self._raw.semicolons
-        )
-
-    def _costs(self, numbers: Mapping[str, Numbers], size: int) -> tuple[Floats, Floats]:
-        """Give what each row cost, and what must be added to its pnl for that."""
-        cost, nothing = np.zeros(size), np.zeros(size)
-        for index in self._layout.costs:
-            values = np.nan_to_num(numbers[f"cost {index}"].values)
-            if self._layout.pnl == SIGNED:
-                cost -= values
-            else:
-                # Some exports print cost as negative; the odd one of the other sign is a rebate.
-                cost += -values if values.sum() < 0 else values
-        if not self._layout.costs or "pnl" not in numbers:
-            return cost, nothing
-        return cost, -cost if self._layout.pnl in {GROSS, SIGNED} else nothing
-
-    def _labels(self, name: str, default: str) -> Labels:
-        index = self._layout.columns.get(name)
-        if index is None:
-            return Labels.constant(default, len(self._raw.lines))
-        return code_text(self._column(index), default)
-
-    def _sides(self) -> tuple[Labels, Floats, Flags]:
-        """Give the side of each row, its sign, and whether the row is no trade at all."""
-        size = len(self._raw.lines)
-        if "side" not in self._layout.columns:
-            return Labels.constant("", size), np.zeros(size), np.zeros(size, np.bool_)
-        labels = self._labels("side", "")
-        words = ["".join(word.casefold().replace("_", " ").replace("-", " ").split()) if word.strip() not in {"-1"} else "-1" for word in labels.values]
-        signs = np.array([_sign(word) for word in words], np.float64)
-        no_trade = np.array([word in _NO_TRADES for word in words], np.bool_)
-        unknown = np.array([bool(word) for word in words], np.bool_) & (signs == 0) & ~no_trade
-        rows = self._raw.lines[unknown[labels.codes]]
-        if len(rows):
-            self._remarks.add("UNKNOWN_SIDE", "the side of rows is neither buy nor sell", rows=rows)
-        names = ("", BUY, SELL)
-        sides = np.where(signs > 0, 1, np.where(signs < 0, 2, 0)).astype(np.int32)
-        codes = labels.codes
-        return Labels(sides[codes], names), signs[codes], no_trade[codes]
-
-    def _keep(
-        self,
-        exits: Times,
-        entries: Times | None,
-        numbers: Mapping[str, Numbers],
-        sign: Floats,
-        no_trade: Flags,
-    ) -> Flags:
-        """Tell which rows can be used; remark on those that can't."""
-        remarks, lines = self._remarks, self._raw.lines
-        if no_trade.any():
-            remarks.add(
-                "NO_TRADE_ROWS",
-                "rows are no closed trades (deposits, orders, opening fills) and were skipped",
-                rows=lines[no_trade],
-                severity=INFO,
-            )
-        untimed = (exits.values == NO_TIME) & ~no_trade
-        if untimed.all() and len(lines):
-            self._refuse_times()
-        bad_time = untimed | (entries.bad & ~no_trade if entries else False)
-        if bad_time.any():
-            remarks.add(
-                "BAD_TIMESTAMP", "rows without a readable time were dropped", rows=lines[bad_time]
-            )
-        bad_number = self._bad_numbers(numbers, sign) & ~no_trade
-        if bad_number.any():
-            remarks.add(
-                "BAD_NUMBER",
-                "rows with a number that is missing or can't be read were dropped",
-                rows=lines[bad_number],
-            )
-        dropped = bad_time | bad_number
-        self._check_share(int(dropped.sum()), len(lines) - int(no_trade.sum()), lines[dropped])
-        return ~dropped & ~no_trade
-
-    def _bad_numbers(self, numbers: Mapping[str, Numbers], sign: Floats) -> Flags:
-        bad = np.zeros(len(sign), np.bool_)
-        for column in numbers.values():
-            bad |= column.bad
-        if "pnl" in numbers:
-            return bad | np.isnan(numbers["pnl"].values)
-        quantity, price = numbers["quantity"].values, numbers["price"].values
-        bad |= np.isnan(quantity) | np.isnan(price) | (quantity == 0)
-        if "exit_price" in numbers:
-            return bad | np.isnan(numbers["exit_price"].values)
-        unsided = sign == 0 if "side" in self._layout.columns else np.zeros(len(sign), np.bool_)
-        return bad | (unsided & (quantity > 0))
-
-    def _check_share(self, dropped: int, rows: int, lines: Any) -> None:
-        """Remark on dropped rows; refuse a journal that loses too many."""
-        dropped += self._raw.dropped
-        rows += self._raw.dropped
-        if not dropped:
-            return
-        self._remarks.add(
-            "DROPPED_ROWS",
-            f"{dropped} of {rows} rows were dropped",
-            rows=lines,
-            count=dropped,
-        )
-        if dropped > rows * MAX_DROPPED_SHARE:
-            causes = ", ".join(
-                f"{remark.code} in {remark.count} (first in line {remark.first_rows[0]})"
-                for remark in self._remarks.all
-                if remark.code in {"BAD_ROW", "BAD_TIMESTAMP", "BAD_NUMBER"}
-            )
-            raise refuse(
-                "INPUT_UNUSABLE",
-                f"{dropped} of {rows} rows can't be used, more than "
-                f"{MAX_DROPPED_SHARE:.0%}: {causes}",
-            )
-
-    def _refuse_times(self) -> None:
-        column = self._column(self._layout.columns["timestamp"])
-        samples = ", ".join(quote(text.as_py()) for text in column[:3])
-        raise refuse("BAD_TIMESTAMP", f"no row has a readable time; the first are {samples}")
-
-
-def code_text(column: Any, default: str) -> Labels:
-    """Give a text column as labels in the order of their text; blank becomes `default`."""
-    coded = pc.dictionary_encode(pc.fill_null(column, ""))
-    texts = [text.strip() or default for text in coded.dictionary.to_pylist()]
-    names = tuple(sorted(set(texts)))
-    position = {name: at for at, name in enumerate(names)}
-    codes = np.array([position[text] for text in texts], np.int32)
-    return Labels(codes[coded.indices.to_numpy()], names)
-
-
-def _sign(word: str) -> float:
-    """Give the direction that a word for a side means."""
-    return 1.0 if word in _BUY_WORDS else -1.0 if word in _SELL_WORDS else 0.0
-
-
-def _trades(rows: _Rows, layout: Layout, options: Options, remarks: Remarks) -> Trades:
+def _trades(rows: Rows, layout: Layout, options: Options, remarks: Remarks) -> Trades:
     """Give the trades of the rows: as they are, with derived pnl, or matched from fills."""
     trades = _convert(rows.trades, options, remarks)
     computed = np.abs(trades.quantity * trades.price * rows.multiplier)
@@ -366,9 +79,7 @@ def _trades(rows: _Rows, layout: Layout, options: Options, remarks: Remarks) -> 
             "no column for pnl (a profit or loss), and fills can't be matched without a side "
             "or signed quantities; name one in column_map",
         )
-    matched = match_fills(
-        trades, signed=trades.quantity * rows.sign, multiplier=rows.multiplier
-    )
+    matched = match_fills(trades, signed=trades.quantity * rows.sign, multiplier=rows.multiplier)
     remarks.add(
         "EXECUTIONS_MATCHED_FIFO",
         f"the journal lists fills; {len(trades)} were matched first in, first out to "
@@ -424,19 +135,18 @@ def _with_days(trades: Trades, options: Options) -> Trades:
     return replace(trades, day=days)
 
 
-def _in_order(trades: Trades, file_times: Any, remarks: Remarks) -> Trades:
+def _remark_order(times: Ints, remarks: Remarks) -> None:
     """Remark on rows that stood earlier in the file than in time."""
-    steps = int((np.diff(file_times) < 0).sum())
-    falling = len(file_times) > 1 and steps == len(np.flatnonzero(np.diff(file_times)))
-    if steps:
-        how = "newest first" if falling else "out of order"
+    steps = np.diff(times)
+    falling = int((steps < 0).sum())
+    if falling:
+        how = "newest first" if not (steps > 0).any() else "out of order"
         remarks.add(
             "OUT_OF_ORDER",
             f"rows were {how} and were sorted by time",
-            count=steps,
+            count=falling,
             severity=INFO,
         )
-    return trades
 
 
 def _repeat(trades: Trades, options: Options) -> Trades:
@@ -444,23 +154,4 @@ def _repeat(trades: Trades, options: Options) -> Trades:
     if options.k_repeat == 1:
         return trades
     days = int(trades.day[-1] - trades.day[0]) + 1
-    repeated = trades.repeated(options.k_repeat, shift_days=days)
-    return _with_days(repeated, options)
-
-
-def day_text(day: int) -> str:
-    """Give the date of a trading day."""
-    return str(np.datetime64(day, "D"))
-
-
-def time_text(time: int) -> str:
-    """Give a time as RFC 3339; empty where it is unknown."""
-    if time == NO_TIME:
-        return ""
-    text = str(np.datetime64(time, "us"))
-    whole, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
-
-
-__all__ = ["DAY", "Journal", "code_text", "day_text", "normalize", "time_text"]
+    return _with_days(trades.repeated(options.k_repeat, shift_days=days), options)

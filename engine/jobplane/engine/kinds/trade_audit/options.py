@@ -156,8 +156,6 @@ def _read_thresholds(message: BiasThresholds) -> Thresholds:
     )
     return Thresholds(
         revenge_min_prev_loss=least_loss,
-        overtrading_adaptive=(
-            message.overtrading_mode == BiasThresholds.OVERTRADING_MODE_ADAPTIVE
-        ),
+        overtrading_adaptive=(message.overtrading_mode == BiasThresholds.OVERTRADING_MODE_ADAPTIVE),
         **{name: getattr(message, name) for name in _NUMBERS},
     )

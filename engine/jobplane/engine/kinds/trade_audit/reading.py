@@ -217,9 +217,7 @@ def _read_quickly(data: bytes, head: _Head, safe_point: SafePoint) -> RawJournal
     return RawJournal(head.names, columns, numbers, 0, head.delimiter == ";")
 
 
-def _read_carefully(
-    text: str, head: _Head, remarks: Remarks, safe_point: SafePoint
-) -> RawJournal:
+def _read_carefully(text: str, head: _Head, remarks: Remarks, safe_point: SafePoint) -> RawJournal:
     """Read any text, line by line; rows that break the rules are dropped, with their line."""
     width = len(head.names)
     columns: list[list[Any]] = [[] for _ in head.names]

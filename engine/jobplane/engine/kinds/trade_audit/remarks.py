@@ -75,7 +75,10 @@ class Remarks:
 
 def quote(text: str) -> str:
     """Give text of a journal fit for a message: printable, short, in quotes."""
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[: MAX_QUOTE + 1])
+    printable = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for letter in text[: MAX_QUOTE + 1]
+    )
     if len(text) > MAX_QUOTE:
         printable = printable[:MAX_QUOTE] + "\N{HORIZONTAL ELLIPSIS}"
     return f"'{printable}'"

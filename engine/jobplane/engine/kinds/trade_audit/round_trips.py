@@ -123,8 +123,8 @@ def _close(
     """Give the trade of each match."""
     direction = np.sign(signed[entry])
     sizes = np.abs(signed)
-    cost = (
-        fills.fee[entry] * (quantity / sizes[entry]) + fills.fee[exit_] * (quantity / sizes[exit_])
+    cost = fills.fee[entry] * (quantity / sizes[entry]) + fills.fee[exit_] * (
+        quantity / sizes[exit_]
     )
     gross = (fills.price[exit_] - fills.price[entry]) * quantity * direction * multiplier[entry]
     closed = fills.take(exit_)
@@ -140,5 +140,3 @@ def _close(
         pnl=gross - cost,
         fee=cost,
     )
-
-

@@ -1,6 +1,7 @@
 """Runs the migrations over the connection that `migrate` hands in."""
 
 from alembic import context
+
 from jobplane.engine.store.tables import metadata
 
 context.configure(

@@ -22,17 +22,68 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from jobplane.kinds.quant.v1 import quant_pb2 as jobplane_dot_kinds_dot_quant_dot_v1_dot_quant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\"4\n\rAutopilotSpec\x12\x19\n\x05paper\x18\x01 \x01(\x08H\x00R\x05paper\x88\x01\x01\x42\x08\n\x06_paper\"\x11\n\x0f\x41utopilotResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xaf\x11\n\rAutopilotSpec\x12V\n\x05paper\x18\x01 \x01(\x08\x42;\xbaH8\xba\x01\x35\n\x05paper\x12&must be true: there is no live trading\x1a\x04thisH\x00R\x05paper\x88\x01\x01\x12/\n\x08horizons\x18\x02 \x03(\x05\x42\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\x07\x1a\x05\x18\xfc\x01(\x01R\x08horizons\x12\x87\x01\n\x07tickers\x18\x03 \x03(\tBm\xbaHj\x92\x01g\x10\x88\'\x18\x01\"`\xba\x01]\n\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')R\x07tickers\x12#\n\rfull_universe\x18\x04 \x01(\x08R\x0c\x66ullUniverse\x12$\n\x05years\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05years\x88\x01\x01\x12\x86\x01\n\x0c\x66\x65\x61ture_mode\x18\x06 \x01(\tBc\xbaH`\xba\x01]\n\x0c\x66\x65\x61ture_mode\x12$must be core, full, minimal or empty\x1a\'this in [\'\', \'core\', \'full\', \'minimal\']R\x0b\x66\x65\x61tureMode\x12\'\n\x0csurvivorship\x18\x07 \x01(\x08H\x02R\x0csurvivorship\x88\x01\x01\x12\x43\n\x04grid\x18\x08 \x01(\x0b\x32/.jobplane.kinds.autopilot.v1.AutopilotSpec.GridR\x04grid\x12\x46\n\x05gates\x18\t \x01(\x0b\x32\x30.jobplane.kinds.autopilot.v1.AutopilotSpec.GatesR\x05gates\x12\x36\n\x0epaper_sessions\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x01H\x03R\rpaperSessions\x88\x01\x01\x12\x46\n\tsynthetic\x18\x0b \x01(\x0b\x32(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x12\x38\n\x05\x63osts\x18\x0c \x01(\x0b\x32\".jobplane.kinds.quant.v1.CostModelR\x05\x63osts\x12)\n\x08n_splits\x18\r \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x04R\x07nSplits\x88\x01\x01\x12)\n\x07\x65mbargo\x18\x0e \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x00H\x05R\x07\x65mbargo\x88\x01\x01\x12 \n\x04seed\x18\x0f \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x06R\x04seed\x88\x01\x01\x12\x84\x01\n\x06\x66\x61mily\x18\x10 \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66\x61mily\x1a\xea\x03\n\x04Grid\x12K\n\x10\x65ntry_thresholds\x18\x01 \x03(\x01\x42 \xbaH\x1d\x92\x01\x1a\x10\x64\"\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01R\x0f\x65ntryThresholds\x12:\n\x0fholding_periods\x18\x02 \x03(\x05\x42\x11\xbaH\x0e\x92\x01\x0b\x10\x64\"\x07\x1a\x05\x18\xfc\x01(\x01R\x0eholdingPeriods\x12G\n\x0eposition_sizes\x18\x03 \x03(\x01\x42 \xbaH\x1d\x92\x01\x1a\x10\x64\"\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\rpositionSizes:\x8f\x02\xbaH\x8b\x02\x1a\x88\x02\n\x04grid\x12,the grid must have at most 1000 combinations\x1a\xd1\x01(size(this.entry_thresholds) > 0 ? size(this.entry_thresholds) : 1) * (size(this.holding_periods) > 0 ? size(this.holding_periods) : 1) * (size(this.position_sizes) > 0 ? size(this.position_sizes) : 1) <= 1000\x1a\x91\x03\n\x05Gates\x12^\n\x1bmin_information_coefficient\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01H\x00R\x19minInformationCoefficient\x88\x01\x01\x12=\n\nmin_sharpe\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00Y\xc0@\x01H\x01R\tminSharpe\x88\x01\x01\x12\x41\n\x0cmax_drawdown\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\x0bmaxDrawdown\x88\x01\x01\x12N\n\x13min_deflated_sharpe\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03R\x11minDeflatedSharpe\x88\x01\x01\x42\x1e\n\x1c_min_information_coefficientB\r\n\x0b_min_sharpeB\x0f\n\r_max_drawdownB\x16\n\x14_min_deflated_sharpe:m\xbaHj\x1ah\n\x08universe\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universeB\x08\n\x06_paperB\x08\n\x06_yearsB\x0f\n\r_survivorshipB\x11\n\x0f_paper_sessionsB\x0b\n\t_n_splitsB\n\n\x08_embargoB\x07\n\x05_seed\"\xdf\t\n\x0f\x41utopilotResult\x12\'\n\x0f\x63\x61ndidate_count\x18\x01 \x01(\x05R\x0e\x63\x61ndidateCount\x12!\n\x0cpassed_count\x18\x02 \x01(\x05R\x0bpassedCount\x12V\n\npromotions\x18\x03 \x03(\x0b\x32\x36.jobplane.kinds.autopilot.v1.AutopilotResult.CandidateR\npromotions\x12N\n\x05paper\x18\x04 \x01(\x0b\x32\x38.jobplane.kinds.autopilot.v1.AutopilotResult.PaperReportR\x05paper\x12\x1c\n\x07ic_mean\x18\x05 \x01(\x01H\x00R\x06icMean\x88\x01\x01\x12\x30\n\x11\x64isagreement_mean\x18\x06 \x01(\x01H\x01R\x10\x64isagreementMean\x88\x01\x01\x12\x38\n\x04\x64\x61ta\x18\x07 \x01(\x0b\x32$.jobplane.kinds.quant.v1.DataSummaryR\x04\x64\x61ta\x12>\n\tdata_mode\x18\x08 \x01(\x0e\x32!.jobplane.kinds.quant.v1.DataModeR\x08\x64\x61taMode\x12\x66\n\x0emodel_versions\x18\t \x03(\x0b\x32?.jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntryR\rmodelVersions\x1a@\n\x12ModelVersionsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\xc7\x02\n\tCandidate\x12\x18\n\x07horizon\x18\x01 \x01(\x05R\x07horizon\x12\'\n\x0f\x65ntry_threshold\x18\x02 \x01(\x01R\x0e\x65ntryThreshold\x12%\n\x0eholding_period\x18\x03 \x01(\x05R\rholdingPeriod\x12#\n\rposition_size\x18\x04 \x01(\x01R\x0cpositionSize\x12\x46\n\x0bperformance\x18\x05 \x01(\x0b\x32$.jobplane.kinds.quant.v1.PerformanceR\x0bperformance\x12,\n\x0f\x64\x65\x66lated_sharpe\x18\x06 \x01(\x01H\x00R\x0e\x64\x65\x66latedSharpe\x88\x01\x01\x12!\n\x0cmissed_gates\x18\x07 \x03(\tR\x0bmissedGatesB\x12\n\x10_deflated_sharpe\x1a\xf7\x01\n\x0bPaperReport\x12\x46\n\x0bperformance\x18\x01 \x01(\x0b\x32$.jobplane.kinds.quant.v1.PerformanceR\x0bperformance\x12\x1d\n\nfill_count\x18\x02 \x01(\x03R\tfillCount\x12/\n\x11\x63ost_surprise_bps\x18\x03 \x01(\x01H\x00R\x0f\x63ostSurpriseBps\x88\x01\x01\x12\x1d\n\nfirst_date\x18\x04 \x01(\tR\tfirstDate\x12\x1b\n\tlast_date\x18\x05 \x01(\tR\x08lastDateB\x14\n\x12_cost_surprise_bpsB\n\n\x08_ic_meanB\x14\n\x12_disagreement_meanb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.autopilot.v1.autopilot_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUTOPILOTSPEC']._serialized_start=76
-  _globals['_AUTOPILOTSPEC']._serialized_end=128
-  _globals['_AUTOPILOTRESULT']._serialized_start=130
-  _globals['_AUTOPILOTRESULT']._serialized_end=147
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['entry_thresholds']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['entry_thresholds']._serialized_options = b'\272H\035\222\001\032\020d\"\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\360\277@\001'
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['holding_periods']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['holding_periods']._serialized_options = b'\272H\016\222\001\013\020d\"\007\032\005\030\374\001(\001'
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['position_sizes']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GRID'].fields_by_name['position_sizes']._serialized_options = b'\272H\035\222\001\032\020d\"\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_AUTOPILOTSPEC_GRID']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GRID']._serialized_options = b'\272H\213\002\032\210\002\n\004grid\022,the grid must have at most 1000 combinations\032\321\001(size(this.entry_thresholds) > 0 ? size(this.entry_thresholds) : 1) * (size(this.holding_periods) > 0 ? size(this.holding_periods) : 1) * (size(this.position_sizes) > 0 ? size(this.position_sizes) : 1) <= 1000'
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_information_coefficient']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_information_coefficient']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\360\277@\001'
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_sharpe']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_sharpe']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000Y\300@\001'
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['max_drawdown']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['max_drawdown']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_deflated_sharpe']._loaded_options = None
+  _globals['_AUTOPILOTSPEC_GATES'].fields_by_name['min_deflated_sharpe']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['paper']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['paper']._serialized_options = b'\272H8\272\0015\n\005paper\022&must be true: there is no live trading\032\004this'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['horizons']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['horizons']._serialized_options = b'\272H\020\222\001\r\020\020\030\001\"\007\032\005\030\374\001(\001'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['tickers']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['tickers']._serialized_options = b'\272Hj\222\001g\020\210\'\030\001\"`\272\001]\n\006ticker\022%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\032,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['years']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['years']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['feature_mode']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['feature_mode']._serialized_options = b'\272H`\272\001]\n\014feature_mode\022$must be core, full, minimal or empty\032\'this in [\'\', \'core\', \'full\', \'minimal\']'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['paper_sessions']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['paper_sessions']._serialized_options = b'\272H\007\032\005\030\374\001(\001'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['n_splits']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['n_splits']._serialized_options = b'\272H\006\032\004\030\024(\002'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['embargo']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['embargo']._serialized_options = b'\272H\007\032\005\030\374\001(\000'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_AUTOPILOTSPEC'].fields_by_name['family']._loaded_options = None
+  _globals['_AUTOPILOTSPEC'].fields_by_name['family']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
+  _globals['_AUTOPILOTSPEC']._loaded_options = None
+  _globals['_AUTOPILOTSPEC']._serialized_options = b'\272Hj\032h\n\010universe\022,tickers and full_universe exclude each other\032.size(this.tickers) == 0 || !this.full_universe'
+  _globals['_AUTOPILOTRESULT_MODELVERSIONSENTRY']._loaded_options = None
+  _globals['_AUTOPILOTRESULT_MODELVERSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_AUTOPILOTSPEC']._serialized_start=114
+  _globals['_AUTOPILOTSPEC']._serialized_end=2337
+  _globals['_AUTOPILOTSPEC_GRID']._serialized_start=1242
+  _globals['_AUTOPILOTSPEC_GRID']._serialized_end=1732
+  _globals['_AUTOPILOTSPEC_GATES']._serialized_start=1735
+  _globals['_AUTOPILOTSPEC_GATES']._serialized_end=2136
+  _globals['_AUTOPILOTRESULT']._serialized_start=2340
+  _globals['_AUTOPILOTRESULT']._serialized_end=3587
+  _globals['_AUTOPILOTRESULT_MODELVERSIONSENTRY']._serialized_start=2909
+  _globals['_AUTOPILOTRESULT_MODELVERSIONSENTRY']._serialized_end=2973
+  _globals['_AUTOPILOTRESULT_CANDIDATE']._serialized_start=2976
+  _globals['_AUTOPILOTRESULT_CANDIDATE']._serialized_end=3303
+  _globals['_AUTOPILOTRESULT_PAPERREPORT']._serialized_start=3306
+  _globals['_AUTOPILOTRESULT_PAPERREPORT']._serialized_end=3553
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from jobplane.kinds.quant.v1 import quant_pb2 as _quant_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,39 +21,362 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AutopilotSpec(_message.Message):
-    """AutopilotSpec runs one autonomous cycle."""
+    """AutopilotSpec runs one cycle: train, try candidates, hold them to gates, promote, and trade
+    the next window on paper.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class Grid(_message.Message):
+        """Grid of candidates: every combination is tried, at most 1000 in all."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENTRY_THRESHOLDS_FIELD_NUMBER: _builtins.int
+        HOLDING_PERIODS_FIELD_NUMBER: _builtins.int
+        POSITION_SIZES_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def entry_thresholds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+            """As BacktestSpec.entry_threshold; empty means 0, 0.01 and 0.02."""
+
+        @_builtins.property
+        def holding_periods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """As BacktestSpec.holding_period; empty means 5, 10 and 20."""
+
+        @_builtins.property
+        def position_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+            """As BacktestSpec.position_size; empty means 0.05 and 0.1."""
+
+        def __init__(
+            self,
+            *,
+            entry_thresholds: _abc.Iterable[_builtins.float] | None = ...,
+            holding_periods: _abc.Iterable[_builtins.int] | None = ...,
+            position_sizes: _abc.Iterable[_builtins.float] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_thresholds", b"entry_thresholds", "holding_periods", b"holding_periods", "position_sizes", b"position_sizes"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Gates(_message.Message):
+        """Gates that a candidate must pass out of sample."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MIN_INFORMATION_COEFFICIENT_FIELD_NUMBER: _builtins.int
+        MIN_SHARPE_FIELD_NUMBER: _builtins.int
+        MAX_DRAWDOWN_FIELD_NUMBER: _builtins.int
+        MIN_DEFLATED_SHARPE_FIELD_NUMBER: _builtins.int
+        min_information_coefficient: _builtins.float
+        """-1..1, default 0.02."""
+        min_sharpe: _builtins.float
+        """After costs, -100..100, default 0.5."""
+        max_drawdown: _builtins.float
+        """Above 0 to 1, default 0.25."""
+        min_deflated_sharpe: _builtins.float
+        """Probability that the Sharpe ratio is real given how many candidates were tried, 0..1,
+        default 0.95.
+        """
+        def __init__(
+            self,
+            *,
+            min_information_coefficient: _builtins.float | None = ...,
+            min_sharpe: _builtins.float | None = ...,
+            max_drawdown: _builtins.float | None = ...,
+            min_deflated_sharpe: _builtins.float | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_drawdown", b"_max_drawdown", "_min_deflated_sharpe", b"_min_deflated_sharpe", "_min_information_coefficient", b"_min_information_coefficient", "_min_sharpe", b"_min_sharpe", "max_drawdown", b"max_drawdown", "min_deflated_sharpe", b"min_deflated_sharpe", "min_information_coefficient", b"min_information_coefficient", "min_sharpe", b"min_sharpe"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_drawdown", b"_max_drawdown", "_min_deflated_sharpe", b"_min_deflated_sharpe", "_min_information_coefficient", b"_min_information_coefficient", "_min_sharpe", b"_min_sharpe", "max_drawdown", b"max_drawdown", "min_deflated_sharpe", b"min_deflated_sharpe", "min_information_coefficient", b"min_information_coefficient", "min_sharpe", b"min_sharpe"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__max_drawdown: _TypeAlias = _typing.Literal["max_drawdown"]  # noqa: Y015
+        _WhichOneofArgType__max_drawdown: _TypeAlias = _typing.Literal["_max_drawdown", b"_max_drawdown"]  # noqa: Y015
+        _WhichOneofReturnType__min_deflated_sharpe: _TypeAlias = _typing.Literal["min_deflated_sharpe"]  # noqa: Y015
+        _WhichOneofArgType__min_deflated_sharpe: _TypeAlias = _typing.Literal["_min_deflated_sharpe", b"_min_deflated_sharpe"]  # noqa: Y015
+        _WhichOneofReturnType__min_information_coefficient: _TypeAlias = _typing.Literal["min_information_coefficient"]  # noqa: Y015
+        _WhichOneofArgType__min_information_coefficient: _TypeAlias = _typing.Literal["_min_information_coefficient", b"_min_information_coefficient"]  # noqa: Y015
+        _WhichOneofReturnType__min_sharpe: _TypeAlias = _typing.Literal["min_sharpe"]  # noqa: Y015
+        _WhichOneofArgType__min_sharpe: _TypeAlias = _typing.Literal["_min_sharpe", b"_min_sharpe"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_drawdown) -> _WhichOneofReturnType__max_drawdown | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_deflated_sharpe) -> _WhichOneofReturnType__min_deflated_sharpe | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_information_coefficient) -> _WhichOneofReturnType__min_information_coefficient | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_sharpe) -> _WhichOneofReturnType__min_sharpe | None: ...
+
     PAPER_FIELD_NUMBER: _builtins.int
+    HORIZONS_FIELD_NUMBER: _builtins.int
+    TICKERS_FIELD_NUMBER: _builtins.int
+    FULL_UNIVERSE_FIELD_NUMBER: _builtins.int
+    YEARS_FIELD_NUMBER: _builtins.int
+    FEATURE_MODE_FIELD_NUMBER: _builtins.int
+    SURVIVORSHIP_FIELD_NUMBER: _builtins.int
+    GRID_FIELD_NUMBER: _builtins.int
+    GATES_FIELD_NUMBER: _builtins.int
+    PAPER_SESSIONS_FIELD_NUMBER: _builtins.int
+    SYNTHETIC_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    N_SPLITS_FIELD_NUMBER: _builtins.int
+    EMBARGO_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     paper: _builtins.bool
-    """Whether orders are only simulated; default true."""
+    """Orders are only simulated; default true. False is refused: there is no live trading."""
+    full_universe: _builtins.bool
+    """Takes illiquid tickers too."""
+    years: _builtins.int
+    """Last years of the table to use, 1..100, default 15."""
+    feature_mode: _builtins.str
+    """"core" (default), "full" or "minimal"."""
+    survivorship: _builtins.bool
+    """As in QuantTrainSpec; default true."""
+    paper_sessions: _builtins.int
+    """Sessions that are traded on paper, 1..252, default 63; never seen by the training."""
+    n_splits: _builtins.int
+    """Walk-forward folds, 2..20, default 5."""
+    embargo: _builtins.int
+    """Sessions dropped between training and test on top of the horizon, 0..252, default 5."""
+    seed: _builtins.int
+    """Default 0."""
+    family: _builtins.str
+    """Model family, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, default "quant"."""
+    @_builtins.property
+    def horizons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in QuantTrainSpec; empty means 10."""
+
+    @_builtins.property
+    def tickers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 5000; empty means all liquid ones. Excludes full_universe."""
+
+    @_builtins.property
+    def grid(self) -> Global___AutopilotSpec.Grid: ...
+    @_builtins.property
+    def gates(self) -> Global___AutopilotSpec.Gates: ...
+    @_builtins.property
+    def synthetic(self) -> _quant_pb2.SyntheticMarket:
+        """Used where there is no input "prices"."""
+
+    @_builtins.property
+    def costs(self) -> _quant_pb2.CostModel: ...
     def __init__(
         self,
         *,
         paper: _builtins.bool | None = ...,
+        horizons: _abc.Iterable[_builtins.int] | None = ...,
+        tickers: _abc.Iterable[_builtins.str] | None = ...,
+        full_universe: _builtins.bool = ...,
+        years: _builtins.int | None = ...,
+        feature_mode: _builtins.str = ...,
+        survivorship: _builtins.bool | None = ...,
+        grid: Global___AutopilotSpec.Grid | None = ...,
+        gates: Global___AutopilotSpec.Gates | None = ...,
+        paper_sessions: _builtins.int | None = ...,
+        synthetic: _quant_pb2.SyntheticMarket | None = ...,
+        costs: _quant_pb2.CostModel | None = ...,
+        n_splits: _builtins.int | None = ...,
+        embargo: _builtins.int | None = ...,
+        seed: _builtins.int | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_paper", b"_paper", "paper", b"paper"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_n_splits", b"_n_splits", "_paper", b"_paper", "_paper_sessions", b"_paper_sessions", "_seed", b"_seed", "_survivorship", b"_survivorship", "_years", b"_years", "costs", b"costs", "embargo", b"embargo", "gates", b"gates", "grid", b"grid", "n_splits", b"n_splits", "paper", b"paper", "paper_sessions", b"paper_sessions", "seed", b"seed", "survivorship", b"survivorship", "synthetic", b"synthetic", "years", b"years"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_paper", b"_paper", "paper", b"paper"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_n_splits", b"_n_splits", "_paper", b"_paper", "_paper_sessions", b"_paper_sessions", "_seed", b"_seed", "_survivorship", b"_survivorship", "_years", b"_years", "costs", b"costs", "embargo", b"embargo", "family", b"family", "feature_mode", b"feature_mode", "full_universe", b"full_universe", "gates", b"gates", "grid", b"grid", "horizons", b"horizons", "n_splits", b"n_splits", "paper", b"paper", "paper_sessions", b"paper_sessions", "seed", b"seed", "survivorship", b"survivorship", "synthetic", b"synthetic", "tickers", b"tickers", "years", b"years"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__embargo: _TypeAlias = _typing.Literal["embargo"]  # noqa: Y015
+    _WhichOneofArgType__embargo: _TypeAlias = _typing.Literal["_embargo", b"_embargo"]  # noqa: Y015
+    _WhichOneofReturnType__n_splits: _TypeAlias = _typing.Literal["n_splits"]  # noqa: Y015
+    _WhichOneofArgType__n_splits: _TypeAlias = _typing.Literal["_n_splits", b"_n_splits"]  # noqa: Y015
     _WhichOneofReturnType__paper: _TypeAlias = _typing.Literal["paper"]  # noqa: Y015
     _WhichOneofArgType__paper: _TypeAlias = _typing.Literal["_paper", b"_paper"]  # noqa: Y015
+    _WhichOneofReturnType__paper_sessions: _TypeAlias = _typing.Literal["paper_sessions"]  # noqa: Y015
+    _WhichOneofArgType__paper_sessions: _TypeAlias = _typing.Literal["_paper_sessions", b"_paper_sessions"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__survivorship: _TypeAlias = _typing.Literal["survivorship"]  # noqa: Y015
+    _WhichOneofArgType__survivorship: _TypeAlias = _typing.Literal["_survivorship", b"_survivorship"]  # noqa: Y015
+    _WhichOneofReturnType__years: _TypeAlias = _typing.Literal["years"]  # noqa: Y015
+    _WhichOneofArgType__years: _TypeAlias = _typing.Literal["_years", b"_years"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__embargo) -> _WhichOneofReturnType__embargo | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_splits) -> _WhichOneofReturnType__n_splits | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__paper) -> _WhichOneofReturnType__paper | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__paper_sessions) -> _WhichOneofReturnType__paper_sessions | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__survivorship) -> _WhichOneofReturnType__survivorship | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__years) -> _WhichOneofReturnType__years | None: ...
 
 Global___AutopilotSpec: _TypeAlias = AutopilotSpec  # noqa: Y015
 
 @_typing.final
 class AutopilotResult(_message.Message):
+    """AutopilotResult is the summary of the cycle; latest_cycle.json is the whole of it."""
+
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ModelVersionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Candidate(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        HORIZON_FIELD_NUMBER: _builtins.int
+        ENTRY_THRESHOLD_FIELD_NUMBER: _builtins.int
+        HOLDING_PERIOD_FIELD_NUMBER: _builtins.int
+        POSITION_SIZE_FIELD_NUMBER: _builtins.int
+        PERFORMANCE_FIELD_NUMBER: _builtins.int
+        DEFLATED_SHARPE_FIELD_NUMBER: _builtins.int
+        MISSED_GATES_FIELD_NUMBER: _builtins.int
+        horizon: _builtins.int
+        entry_threshold: _builtins.float
+        holding_period: _builtins.int
+        position_size: _builtins.float
+        deflated_sharpe: _builtins.float
+        """0..1, see Gates.min_deflated_sharpe."""
+        @_builtins.property
+        def performance(self) -> _quant_pb2.Performance: ...
+        @_builtins.property
+        def missed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Gates that it missed, by field name; empty when it passed."""
+
+        def __init__(
+            self,
+            *,
+            horizon: _builtins.int = ...,
+            entry_threshold: _builtins.float = ...,
+            holding_period: _builtins.int = ...,
+            position_size: _builtins.float = ...,
+            performance: _quant_pb2.Performance | None = ...,
+            deflated_sharpe: _builtins.float | None = ...,
+            missed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_deflated_sharpe", b"_deflated_sharpe", "deflated_sharpe", b"deflated_sharpe", "performance", b"performance"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_deflated_sharpe", b"_deflated_sharpe", "deflated_sharpe", b"deflated_sharpe", "entry_threshold", b"entry_threshold", "holding_period", b"holding_period", "horizon", b"horizon", "missed_gates", b"missed_gates", "performance", b"performance", "position_size", b"position_size"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__deflated_sharpe: _TypeAlias = _typing.Literal["deflated_sharpe"]  # noqa: Y015
+        _WhichOneofArgType__deflated_sharpe: _TypeAlias = _typing.Literal["_deflated_sharpe", b"_deflated_sharpe"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__deflated_sharpe) -> _WhichOneofReturnType__deflated_sharpe | None: ...
+
+    @_typing.final
+    class PaperReport(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PERFORMANCE_FIELD_NUMBER: _builtins.int
+        FILL_COUNT_FIELD_NUMBER: _builtins.int
+        COST_SURPRISE_BPS_FIELD_NUMBER: _builtins.int
+        FIRST_DATE_FIELD_NUMBER: _builtins.int
+        LAST_DATE_FIELD_NUMBER: _builtins.int
+        fill_count: _builtins.int
+        """Simulated."""
+        cost_surprise_bps: _builtins.float
+        """Mean of actual less predicted cost."""
+        first_date: _builtins.str
+        """ISO 8601 date."""
+        last_date: _builtins.str
+        """ISO 8601 date."""
+        @_builtins.property
+        def performance(self) -> _quant_pb2.Performance: ...
+        def __init__(
+            self,
+            *,
+            performance: _quant_pb2.Performance | None = ...,
+            fill_count: _builtins.int = ...,
+            cost_surprise_bps: _builtins.float | None = ...,
+            first_date: _builtins.str = ...,
+            last_date: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_surprise_bps", b"_cost_surprise_bps", "cost_surprise_bps", b"cost_surprise_bps", "performance", b"performance"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_surprise_bps", b"_cost_surprise_bps", "cost_surprise_bps", b"cost_surprise_bps", "fill_count", b"fill_count", "first_date", b"first_date", "last_date", b"last_date", "performance", b"performance"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__cost_surprise_bps: _TypeAlias = _typing.Literal["cost_surprise_bps"]  # noqa: Y015
+        _WhichOneofArgType__cost_surprise_bps: _TypeAlias = _typing.Literal["_cost_surprise_bps", b"_cost_surprise_bps"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_surprise_bps) -> _WhichOneofReturnType__cost_surprise_bps | None: ...
+
+    CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
+    PASSED_COUNT_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    PAPER_FIELD_NUMBER: _builtins.int
+    IC_MEAN_FIELD_NUMBER: _builtins.int
+    DISAGREEMENT_MEAN_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    DATA_MODE_FIELD_NUMBER: _builtins.int
+    MODEL_VERSIONS_FIELD_NUMBER: _builtins.int
+    candidate_count: _builtins.int
+    """Candidates tried."""
+    passed_count: _builtins.int
+    """Candidates that passed all gates."""
+    ic_mean: _builtins.float
+    """Mean over folds."""
+    disagreement_mean: _builtins.float
+    """Mean over folds."""
+    data_mode: _quant_pb2.DataMode.ValueType
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AutopilotResult.Candidate]:
+        """Best first, at most 10."""
+
+    @_builtins.property
+    def paper(self) -> Global___AutopilotResult.PaperReport: ...
+    @_builtins.property
+    def data(self) -> _quant_pb2.DataSummary: ...
+    @_builtins.property
+    def model_versions(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """Names of the models that were trained, by horizon."""
 
     def __init__(
         self,
+        *,
+        candidate_count: _builtins.int = ...,
+        passed_count: _builtins.int = ...,
+        promotions: _abc.Iterable[Global___AutopilotResult.Candidate] | None = ...,
+        paper: Global___AutopilotResult.PaperReport | None = ...,
+        ic_mean: _builtins.float | None = ...,
+        disagreement_mean: _builtins.float | None = ...,
+        data: _quant_pb2.DataSummary | None = ...,
+        data_mode: _quant_pb2.DataMode.ValueType = ...,
+        model_versions: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disagreement_mean", b"_disagreement_mean", "_ic_mean", b"_ic_mean", "data", b"data", "disagreement_mean", b"disagreement_mean", "ic_mean", b"ic_mean", "paper", b"paper"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disagreement_mean", b"_disagreement_mean", "_ic_mean", b"_ic_mean", "candidate_count", b"candidate_count", "data", b"data", "data_mode", b"data_mode", "disagreement_mean", b"disagreement_mean", "ic_mean", b"ic_mean", "model_versions", b"model_versions", "paper", b"paper", "passed_count", b"passed_count", "promotions", b"promotions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__disagreement_mean: _TypeAlias = _typing.Literal["disagreement_mean"]  # noqa: Y015
+    _WhichOneofArgType__disagreement_mean: _TypeAlias = _typing.Literal["_disagreement_mean", b"_disagreement_mean"]  # noqa: Y015
+    _WhichOneofReturnType__ic_mean: _TypeAlias = _typing.Literal["ic_mean"]  # noqa: Y015
+    _WhichOneofArgType__ic_mean: _TypeAlias = _typing.Literal["_ic_mean", b"_ic_mean"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disagreement_mean) -> _WhichOneofReturnType__disagreement_mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ic_mean) -> _WhichOneofReturnType__ic_mean | None: ...
 
 Global___AutopilotResult: _TypeAlias = AutopilotResult  # noqa: Y015

@@ -22,17 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from jobplane.kinds.quant.v1 import quant_pb2 as jobplane_dot_kinds_dot_quant_dot_v1_dot_quant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\"\xfc\x03\n\x0c\x42\x61\x63ktestSpec\x12\x1d\n\x07horizon\x18\x01 \x01(\x05H\x00R\x07horizon\x88\x01\x01\x12\x18\n\x07tickers\x18\x02 \x03(\tR\x07tickers\x12\x19\n\x05years\x18\x03 \x01(\x05H\x01R\x05years\x88\x01\x01\x12!\n\x0c\x66\x65\x61ture_mode\x18\x04 \x01(\tR\x0b\x66\x65\x61tureMode\x12\'\n\x0frisk_management\x18\x05 \x01(\x08R\x0eriskManagement\x12\x18\n\x07version\x18\x06 \x01(\tR\x07version\x12#\n\rfull_universe\x18\x07 \x01(\x08R\x0c\x66ullUniverse\x12*\n\x0eholding_period\x18\x08 \x01(\x05H\x02R\rholdingPeriod\x88\x01\x01\x12(\n\rmax_positions\x18\t \x01(\x05H\x03R\x0cmaxPositions\x88\x01\x01\x12,\n\x0f\x65ntry_threshold\x18\n \x01(\x01H\x04R\x0e\x65ntryThreshold\x88\x01\x01\x12(\n\rposition_size\x18\x0b \x01(\x01H\x05R\x0cpositionSize\x88\x01\x01\x42\n\n\x08_horizonB\x08\n\x06_yearsB\x11\n\x0f_holding_periodB\x10\n\x0e_max_positionsB\x12\n\x10_entry_thresholdB\x10\n\x0e_position_size\"\x10\n\x0e\x42\x61\x63ktestResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xad\r\n\x0c\x42\x61\x63ktestSpec\x12)\n\x07horizon\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x01H\x00R\x07horizon\x88\x01\x01\x12\x87\x01\n\x07tickers\x18\x02 \x03(\tBm\xbaHj\x92\x01g\x10\x88\'\x18\x01\"`\xba\x01]\n\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')R\x07tickers\x12$\n\x05years\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05years\x88\x01\x01\x12\x86\x01\n\x0c\x66\x65\x61ture_mode\x18\x04 \x01(\tBc\xbaH`\xba\x01]\n\x0c\x66\x65\x61ture_mode\x12$must be core, full, minimal or empty\x1a\'this in [\'\', \'core\', \'full\', \'minimal\']R\x0b\x66\x65\x61tureMode\x12\'\n\x0frisk_management\x18\x05 \x01(\x08R\x0eriskManagement\x12\x86\x01\n\x07version\x18\x06 \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x07version\x12#\n\rfull_universe\x18\x07 \x01(\x08R\x0c\x66ullUniverse\x12\x36\n\x0eholding_period\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x01H\x02R\rholdingPeriod\x88\x01\x01\x12\x34\n\rmax_positions\x18\t \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x03R\x0cmaxPositions\x88\x01\x01\x12G\n\x0f\x65ntry_threshold\x18\n \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01H\x04R\x0e\x65ntryThreshold\x88\x01\x01\x12\x43\n\rposition_size\x18\x0b \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x05R\x0cpositionSize\x88\x01\x01\x12\x46\n\tsynthetic\x18\x0c \x01(\x0b\x32(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x12\x38\n\x05\x63osts\x18\r \x01(\x0b\x32\".jobplane.kinds.quant.v1.CostModelR\x05\x63osts\x12\x44\n\x0brisk_limits\x18\x0e \x01(\x0b\x32#.jobplane.kinds.quant.v1.RiskLimitsR\nriskLimits\x12G\n\x0finitial_capital\x18\x0f \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\xa2\x94\x1amB!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x06R\x0einitialCapital\x88\x01\x01\x12)\n\x08n_splits\x18\x10 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x07R\x07nSplits\x88\x01\x01\x12)\n\x07\x65mbargo\x18\x11 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x00H\x08R\x07\x65mbargo\x88\x01\x01\x12 \n\x04seed\x18\x12 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\tR\x04seed\x88\x01\x01:\xc5\x02\xbaH\xc1\x02\x1ah\n\x08universe\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universe\x1a\xd4\x01\n\x08leverage\x12\x45max_positions x position_size must be at most 1: there is no leverage\x1a\x80\x01(has(this.max_positions) ? double(this.max_positions) : 10.0) * (has(this.position_size) ? this.position_size : 0.1) <= 1.000001B\n\n\x08_horizonB\x08\n\x06_yearsB\x11\n\x0f_holding_periodB\x10\n\x0e_max_positionsB\x12\n\x10_entry_thresholdB\x10\n\x0e_position_sizeB\x12\n\x10_initial_capitalB\x0b\n\t_n_splitsB\n\n\x08_embargoB\x07\n\x05_seed\"\xda\x03\n\x0e\x42\x61\x63ktestResult\x12\x46\n\x0bperformance\x18\x01 \x01(\x0b\x32$.jobplane.kinds.quant.v1.PerformanceR\x0bperformance\x12\x44\n\x07quality\x18\x02 \x01(\x0b\x32*.jobplane.kinds.quant.v1.PredictionQualityR\x07quality\x12\x38\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32$.jobplane.kinds.quant.v1.DataSummaryR\x04\x64\x61ta\x12>\n\tdata_mode\x18\x04 \x01(\x0e\x32!.jobplane.kinds.quant.v1.DataModeR\x08\x64\x61taMode\x12#\n\rmodel_version\x18\x05 \x01(\tR\x0cmodelVersion\x12L\n\x07outcome\x18\x06 \x01(\x0e\x32\x32.jobplane.kinds.backtest.v1.BacktestResult.OutcomeR\x07outcome\"M\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_TRADED\x10\x01\x12\x15\n\x11OUTCOME_NO_TRADES\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.backtest.v1.backtest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BACKTESTSPEC']._serialized_start=74
-  _globals['_BACKTESTSPEC']._serialized_end=582
-  _globals['_BACKTESTRESULT']._serialized_start=584
-  _globals['_BACKTESTRESULT']._serialized_end=600
+  _globals['_BACKTESTSPEC'].fields_by_name['horizon']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['horizon']._serialized_options = b'\272H\007\032\005\030\374\001(\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['tickers']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['tickers']._serialized_options = b'\272Hj\222\001g\020\210\'\030\001\"`\272\001]\n\006ticker\022%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\032,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')'
+  _globals['_BACKTESTSPEC'].fields_by_name['years']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['years']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['feature_mode']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['feature_mode']._serialized_options = b'\272H`\272\001]\n\014feature_mode\022$must be core, full, minimal or empty\032\'this in [\'\', \'core\', \'full\', \'minimal\']'
+  _globals['_BACKTESTSPEC'].fields_by_name['version']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['version']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['holding_period']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['holding_period']._serialized_options = b'\272H\007\032\005\030\374\001(\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['max_positions']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['max_positions']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['entry_threshold']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['entry_threshold']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\360\277@\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['position_size']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['position_size']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['initial_capital']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['initial_capital']._serialized_options = b'\272H\026\022\024\031\000\000\000\242\224\032mB!\000\000\000\000\000\000\000\000@\001'
+  _globals['_BACKTESTSPEC'].fields_by_name['n_splits']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['n_splits']._serialized_options = b'\272H\006\032\004\030\024(\002'
+  _globals['_BACKTESTSPEC'].fields_by_name['embargo']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['embargo']._serialized_options = b'\272H\007\032\005\030\374\001(\000'
+  _globals['_BACKTESTSPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_BACKTESTSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_BACKTESTSPEC']._loaded_options = None
+  _globals['_BACKTESTSPEC']._serialized_options = b'\272H\301\002\032h\n\010universe\022,tickers and full_universe exclude each other\032.size(this.tickers) == 0 || !this.full_universe\032\324\001\n\010leverage\022Emax_positions x position_size must be at most 1: there is no leverage\032\200\001(has(this.max_positions) ? double(this.max_positions) : 10.0) * (has(this.position_size) ? this.position_size : 0.1) <= 1.000001'
+  _globals['_BACKTESTSPEC']._serialized_start=111
+  _globals['_BACKTESTSPEC']._serialized_end=1820
+  _globals['_BACKTESTRESULT']._serialized_start=1823
+  _globals['_BACKTESTRESULT']._serialized_end=2297
+  _globals['_BACKTESTRESULT_OUTCOME']._serialized_start=2220
+  _globals['_BACKTESTRESULT_OUTCOME']._serialized_end=2297
 # @@protoc_insertion_point(module_scope)

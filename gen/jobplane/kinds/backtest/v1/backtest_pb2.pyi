@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from jobplane.kinds.quant.v1 import quant_pb2 as _quant_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BacktestSpec(_message.Message):
-    """BacktestSpec holds every field both ends used under different names."""
+    """BacktestSpec runs a strategy over the price table inputs["prices"], or over a synthetic
+    market. Every field changes the outcome; none is ignored.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,29 +39,56 @@ class BacktestSpec(_message.Message):
     MAX_POSITIONS_FIELD_NUMBER: _builtins.int
     ENTRY_THRESHOLD_FIELD_NUMBER: _builtins.int
     POSITION_SIZE_FIELD_NUMBER: _builtins.int
+    SYNTHETIC_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    RISK_LIMITS_FIELD_NUMBER: _builtins.int
+    INITIAL_CAPITAL_FIELD_NUMBER: _builtins.int
+    N_SPLITS_FIELD_NUMBER: _builtins.int
+    EMBARGO_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
     horizon: _builtins.int
-    """Forecast horizon in days, default 10."""
+    """Sessions that the forecast looks ahead, 1..252, default 10."""
     years: _builtins.int
-    """Years of history, default 15."""
+    """Last years of the table to use, 1..100, default 15."""
     feature_mode: _builtins.str
-    """Feature set, default "core"."""
+    """"core" (default), "full" or "minimal"."""
     risk_management: _builtins.bool
-    """Whether risk management is on."""
+    """Stops, smaller sizes in a drawdown, and a volatility target, as risk_limits says."""
     version: _builtins.str
-    """Model version, default "latest"."""
+    """Registered model to predict with, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default "latest", which
+    is resolved at submit. BacktestResult.model_version says to what; without any registered
+    model one is trained fold by fold.
+    """
     full_universe: _builtins.bool
-    """Whether the full universe is used."""
+    """Takes illiquid tickers too."""
     holding_period: _builtins.int
-    """Holding period in days."""
+    """Sessions that a position is held, 1..252, default 10."""
     max_positions: _builtins.int
-    """Concurrent positions."""
+    """1..1000, default 10. Times position_size at most 1."""
     entry_threshold: _builtins.float
+    """Least predicted return over the horizon to enter, -1..1, default 0.01."""
     position_size: _builtins.float
-    """Position size as a fraction of equity."""
+    """Of a new position as a fraction of equity, above 0 to 1, default 0.1."""
+    initial_capital: _builtins.float
+    """Above 0 to 1e12, default 1,000,000."""
+    n_splits: _builtins.int
+    """Walk-forward folds, 2..20, default 5."""
+    embargo: _builtins.int
+    """Sessions dropped between training and test on top of the horizon, 0..252, default 5."""
+    seed: _builtins.int
+    """Default 0."""
     @_builtins.property
     def tickers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Universe; empty means the default one."""
+        """At most 5000; empty means all liquid ones. Excludes full_universe."""
 
+    @_builtins.property
+    def synthetic(self) -> _quant_pb2.SyntheticMarket:
+        """Used where there is no input "prices"."""
+
+    @_builtins.property
+    def costs(self) -> _quant_pb2.CostModel: ...
+    @_builtins.property
+    def risk_limits(self) -> _quant_pb2.RiskLimits: ...
     def __init__(
         self,
         *,
@@ -72,23 +103,40 @@ class BacktestSpec(_message.Message):
         max_positions: _builtins.int | None = ...,
         entry_threshold: _builtins.float | None = ...,
         position_size: _builtins.float | None = ...,
+        synthetic: _quant_pb2.SyntheticMarket | None = ...,
+        costs: _quant_pb2.CostModel | None = ...,
+        risk_limits: _quant_pb2.RiskLimits | None = ...,
+        initial_capital: _builtins.float | None = ...,
+        n_splits: _builtins.int | None = ...,
+        embargo: _builtins.int | None = ...,
+        seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_entry_threshold", b"_entry_threshold", "_holding_period", b"_holding_period", "_horizon", b"_horizon", "_max_positions", b"_max_positions", "_position_size", b"_position_size", "_years", b"_years", "entry_threshold", b"entry_threshold", "holding_period", b"holding_period", "horizon", b"horizon", "max_positions", b"max_positions", "position_size", b"position_size", "years", b"years"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_entry_threshold", b"_entry_threshold", "_holding_period", b"_holding_period", "_horizon", b"_horizon", "_initial_capital", b"_initial_capital", "_max_positions", b"_max_positions", "_n_splits", b"_n_splits", "_position_size", b"_position_size", "_seed", b"_seed", "_years", b"_years", "costs", b"costs", "embargo", b"embargo", "entry_threshold", b"entry_threshold", "holding_period", b"holding_period", "horizon", b"horizon", "initial_capital", b"initial_capital", "max_positions", b"max_positions", "n_splits", b"n_splits", "position_size", b"position_size", "risk_limits", b"risk_limits", "seed", b"seed", "synthetic", b"synthetic", "years", b"years"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entry_threshold", b"_entry_threshold", "_holding_period", b"_holding_period", "_horizon", b"_horizon", "_max_positions", b"_max_positions", "_position_size", b"_position_size", "_years", b"_years", "entry_threshold", b"entry_threshold", "feature_mode", b"feature_mode", "full_universe", b"full_universe", "holding_period", b"holding_period", "horizon", b"horizon", "max_positions", b"max_positions", "position_size", b"position_size", "risk_management", b"risk_management", "tickers", b"tickers", "version", b"version", "years", b"years"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_entry_threshold", b"_entry_threshold", "_holding_period", b"_holding_period", "_horizon", b"_horizon", "_initial_capital", b"_initial_capital", "_max_positions", b"_max_positions", "_n_splits", b"_n_splits", "_position_size", b"_position_size", "_seed", b"_seed", "_years", b"_years", "costs", b"costs", "embargo", b"embargo", "entry_threshold", b"entry_threshold", "feature_mode", b"feature_mode", "full_universe", b"full_universe", "holding_period", b"holding_period", "horizon", b"horizon", "initial_capital", b"initial_capital", "max_positions", b"max_positions", "n_splits", b"n_splits", "position_size", b"position_size", "risk_limits", b"risk_limits", "risk_management", b"risk_management", "seed", b"seed", "synthetic", b"synthetic", "tickers", b"tickers", "version", b"version", "years", b"years"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__embargo: _TypeAlias = _typing.Literal["embargo"]  # noqa: Y015
+    _WhichOneofArgType__embargo: _TypeAlias = _typing.Literal["_embargo", b"_embargo"]  # noqa: Y015
     _WhichOneofReturnType__entry_threshold: _TypeAlias = _typing.Literal["entry_threshold"]  # noqa: Y015
     _WhichOneofArgType__entry_threshold: _TypeAlias = _typing.Literal["_entry_threshold", b"_entry_threshold"]  # noqa: Y015
     _WhichOneofReturnType__holding_period: _TypeAlias = _typing.Literal["holding_period"]  # noqa: Y015
     _WhichOneofArgType__holding_period: _TypeAlias = _typing.Literal["_holding_period", b"_holding_period"]  # noqa: Y015
     _WhichOneofReturnType__horizon: _TypeAlias = _typing.Literal["horizon"]  # noqa: Y015
     _WhichOneofArgType__horizon: _TypeAlias = _typing.Literal["_horizon", b"_horizon"]  # noqa: Y015
+    _WhichOneofReturnType__initial_capital: _TypeAlias = _typing.Literal["initial_capital"]  # noqa: Y015
+    _WhichOneofArgType__initial_capital: _TypeAlias = _typing.Literal["_initial_capital", b"_initial_capital"]  # noqa: Y015
     _WhichOneofReturnType__max_positions: _TypeAlias = _typing.Literal["max_positions"]  # noqa: Y015
     _WhichOneofArgType__max_positions: _TypeAlias = _typing.Literal["_max_positions", b"_max_positions"]  # noqa: Y015
+    _WhichOneofReturnType__n_splits: _TypeAlias = _typing.Literal["n_splits"]  # noqa: Y015
+    _WhichOneofArgType__n_splits: _TypeAlias = _typing.Literal["_n_splits", b"_n_splits"]  # noqa: Y015
     _WhichOneofReturnType__position_size: _TypeAlias = _typing.Literal["position_size"]  # noqa: Y015
     _WhichOneofArgType__position_size: _TypeAlias = _typing.Literal["_position_size", b"_position_size"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__years: _TypeAlias = _typing.Literal["years"]  # noqa: Y015
     _WhichOneofArgType__years: _TypeAlias = _typing.Literal["_years", b"_years"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__embargo) -> _WhichOneofReturnType__embargo | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entry_threshold) -> _WhichOneofReturnType__entry_threshold | None: ...
     @_typing.overload
@@ -96,9 +144,15 @@ class BacktestSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__horizon) -> _WhichOneofReturnType__horizon | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__initial_capital) -> _WhichOneofReturnType__initial_capital | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_positions) -> _WhichOneofReturnType__max_positions | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_splits) -> _WhichOneofReturnType__n_splits | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position_size) -> _WhichOneofReturnType__position_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__years) -> _WhichOneofReturnType__years | None: ...
 
@@ -106,14 +160,58 @@ Global___BacktestSpec: _TypeAlias = BacktestSpec  # noqa: Y015
 
 @_typing.final
 class BacktestResult(_message.Message):
+    """BacktestResult is the summary; trades, equity and predictions are artifacts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[BacktestResult._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: BacktestResult._Outcome.ValueType  # 0
+        """Never sent."""
+        OUTCOME_TRADED: BacktestResult._Outcome.ValueType  # 1
+        OUTCOME_NO_TRADES: BacktestResult._Outcome.ValueType  # 2
+        """No prediction passed the threshold; figures are unset."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    OUTCOME_UNSPECIFIED: BacktestResult.Outcome.ValueType  # 0
+    """Never sent."""
+    OUTCOME_TRADED: BacktestResult.Outcome.ValueType  # 1
+    OUTCOME_NO_TRADES: BacktestResult.Outcome.ValueType  # 2
+    """No prediction passed the threshold; figures are unset."""
+
+    PERFORMANCE_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    DATA_MODE_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    data_mode: _quant_pb2.DataMode.ValueType
+    model_version: _builtins.str
+    """Name of the model that predicted; empty when it was trained fold by fold."""
+    outcome: Global___BacktestResult.Outcome.ValueType
+    @_builtins.property
+    def performance(self) -> _quant_pb2.Performance: ...
+    @_builtins.property
+    def quality(self) -> _quant_pb2.PredictionQuality: ...
+    @_builtins.property
+    def data(self) -> _quant_pb2.DataSummary: ...
     def __init__(
         self,
+        *,
+        performance: _quant_pb2.Performance | None = ...,
+        quality: _quant_pb2.PredictionQuality | None = ...,
+        data: _quant_pb2.DataSummary | None = ...,
+        data_mode: _quant_pb2.DataMode.ValueType = ...,
+        model_version: _builtins.str = ...,
+        outcome: Global___BacktestResult.Outcome.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "performance", b"performance", "quality", b"quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "data_mode", b"data_mode", "model_version", b"model_version", "outcome", b"outcome", "performance", b"performance", "quality", b"quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

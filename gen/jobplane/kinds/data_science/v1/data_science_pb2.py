@@ -22,17 +22,86 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1jobplane/kinds/data_science/v1/data_science.proto\x12\x1ejobplane.kinds.data_science.v1\"\xf3\x01\n\x0f\x44\x61taScienceSpec\x12(\n\rtarget_column\x18\x01 \x01(\tH\x00R\x0ctargetColumn\x88\x01\x01\x12\x1a\n\x08question\x18\x02 \x01(\tR\x08question\x12\x1f\n\x0bskip_stages\x18\x03 \x03(\tR\nskipStages\x12(\n\rallow_clarify\x18\x04 \x01(\x08H\x01R\x0c\x61llowClarify\x88\x01\x01\x12\x1e\n\x08\x63v_folds\x18\x05 \x01(\x05H\x02R\x07\x63vFolds\x88\x01\x01\x42\x10\n\x0e_target_columnB\x10\n\x0e_allow_clarifyB\x0b\n\t_cv_folds\"\x13\n\x11\x44\x61taScienceResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1jobplane/kinds/data_science/v1/data_science.proto\x12\x1ejobplane.kinds.data_science.v1\x1a\x1egoogle/protobuf/duration.proto\"\x81\x19\n\x0f\x44\x61taScienceSpec\x12m\n\rtarget_column\x18\x01 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')H\x00R\x0ctargetColumn\x88\x01\x01\x12_\n\x08question\x18\x02 \x01(\tBC\xbaH@r\x03(\xa0\x1f\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x08question\x12}\n\x0bskip_stages\x18\x03 \x03(\tB\\\xbaHY\x92\x01V\x18\x01\"R\xba\x01O\n\x05stage\x12\x1fmust be clarify, modeling or qa\x1a%this in [\'clarify\', \'modeling\', \'qa\']R\nskipStages\x12(\n\rallow_clarify\x18\x04 \x01(\x08H\x01R\x0c\x61llowClarify\x88\x01\x01\x12)\n\x08\x63v_folds\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x02R\x07\x63vFolds\x88\x01\x01\x12Y\n\x05sheet\x18\x06 \x01(\tBC\xbaH@r\x03(\xff\x01\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x05sheet\x12R\n\x04task\x18\x07 \x01(\x0e\x32\x34.jobplane.kinds.data_science.v1.DataScienceSpec.TaskB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04task\x12\x64\n\x0btime_column\x18\x08 \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\ntimeColumn\x12\x66\n\x0cgroup_column\x18\t \x01(\tBC\xbaH@r\x03(\x80\x08\xba\x01\x38\n\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains(\'\\u0000\')R\x0bgroupColumn\x12\x30\n\nid_columns\x18\n \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x64\x18\x01\"\x05r\x03(\x80\x08R\tidColumns\x12V\n\x12search_time_budget\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00R\x10searchTimeBudget\x12>\n\x11\x65\x61rly_stop_sample\x18\x0c \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\xad\xe2\x04(\xe8\x07H\x03R\x0f\x65\x61rlyStopSample\x88\x01\x01\x12\x32\n\x0chgb_min_rows\x18\r \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(2H\x04R\nhgbMinRows\x88\x01\x01\x12H\n\x04shap\x18\x0e \x01(\x0b\x32\x34.jobplane.kinds.data_science.v1.DataScienceSpec.ShapR\x04shap\x12*\n\x11safe_auto_actions\x18\x0f \x01(\x08R\x0fsafeAutoActions\x12/\n\x11report_json_first\x18\x10 \x01(\x08H\x05R\x0freportJsonFirst\x88\x01\x01\x12K\n\x05theme\x18\x11 \x01(\x0b\x32\x35.jobplane.kinds.data_science.v1.DataScienceSpec.ThemeR\x05theme\x12\'\n\x0f\x65xpose_original\x18\x12 \x01(\x08R\x0e\x65xposeOriginal\x12U\n\x0f\x63larify_timeout\x18\x13 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x9a\x9e\x01\x32\x02\x08<R\x0e\x63larifyTimeout\x12.\n\x13\x63larify_use_default\x18\x14 \x01(\x08R\x11\x63larifyUseDefault\x12 \n\x04seed\x18\x15 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x06R\x04seed\x88\x01\x01\x1a\xaf\x01\n\x04Shap\x12\x1d\n\x07\x65nabled\x18\x01 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12*\n\x08max_rows\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01H\x01R\x07maxRows\x88\x01\x01\x12\x32\n\x0cmax_features\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x02R\x0bmaxFeatures\x88\x01\x01\x42\n\n\x08_enabledB\x0b\n\t_max_rowsB\x0f\n\r_max_features\x1a\xdb\t\n\x05Theme\x12_\n\x07primary\x18\x01 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x07primary\x12]\n\x06\x61\x63\x63\x65nt\x18\x02 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x06\x61\x63\x63\x65nt\x12U\n\x02\x62g\x18\x03 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x02\x62g\x12_\n\x07surface\x18\x04 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x07surface\x12Y\n\x04text\x18\x05 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x04text\x12[\n\x05muted\x18\x06 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x05muted\x12U\n\x02ok\x18\x07 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x02ok\x12Y\n\x04warn\x18\x08 \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x04warn\x12[\n\x05\x65rror\x18\t \x01(\tBE\xbaHB\xba\x01<\n\x06\x63olour\x12\x0fmust be #rrggbb\x1a!this.matches(\'^#[0-9a-fA-F]{6}$\')\xd8\x01\x01R\x05\x65rror\x12\xad\x01\n\x0b\x66ont_family\x18\n \x01(\tB\x8b\x01\xbaH\x87\x01\xba\x01\x83\x01\n\x0b\x66ont_family\x12:must be comma-separated font names, at most 256 characters\x1a\x38this.size() <= 256 && this.matches(\'^[A-Za-z0-9 ,_-]*$\')R\nfontFamily\x12\xe2\x01\n\x04logo\x18\x0b \x01(\tB\xcd\x01\xbaH\xc9\x01\xba\x01\xc5\x01\n\x04logo\x12Kmust be a data: URI of a PNG, JPEG, GIF or WebP image, at most 131072 bytes\x1apthis == \'\' || (this.size() <= 131072 && this.matches(\'^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$\'))R\x04logo\"\x81\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\r\n\tTASK_AUTO\x10\x01\x12\x17\n\x13TASK_CLASSIFICATION\x10\x02\x12\x13\n\x0fTASK_REGRESSION\x10\x03\x12\x13\n\x0fTASK_TIMESERIES\x10\x04\x12\x11\n\rTASK_EDA_ONLY\x10\x05\x42\x10\n\x0e_target_columnB\x10\n\x0e_allow_clarifyB\x0b\n\t_cv_foldsB\x14\n\x12_early_stop_sampleB\x0f\n\r_hgb_min_rowsB\x14\n\x12_report_json_firstB\x07\n\x05_seed\"\xc5\x08\n\x11\x44\x61taScienceResult\x12H\n\x04task\x18\x01 \x01(\x0e\x32\x34.jobplane.kinds.data_science.v1.DataScienceSpec.TaskR\x04task\x12#\n\rtarget_column\x18\x02 \x01(\tR\x0ctargetColumn\x12\x1b\n\trow_count\x18\x03 \x01(\x03R\x08rowCount\x12!\n\x0c\x63olumn_count\x18\x04 \x01(\x05R\x0b\x63olumnCount\x12\x1d\n\nbest_model\x18\x05 \x01(\tR\tbestModel\x12\x16\n\x06metric\x18\x06 \x01(\tR\x06metric\x12\x19\n\x05score\x18\x07 \x01(\x01H\x00R\x05score\x88\x01\x01\x12 \n\tscore_low\x18\x08 \x01(\x01H\x01R\x08scoreLow\x88\x01\x01\x12\"\n\nscore_high\x18\t \x01(\x01H\x02R\tscoreHigh\x88\x01\x01\x12*\n\x0e\x62\x61seline_score\x18\n \x01(\x01H\x03R\rbaselineScore\x88\x01\x01\x12S\n\x07verdict\x18\x0b \x01(\x0e\x32\x39.jobplane.kinds.data_science.v1.DataScienceResult.VerdictR\x07verdict\x12U\n\x08\x66indings\x18\x0c \x03(\x0b\x32\x39.jobplane.kinds.data_science.v1.DataScienceResult.FindingR\x08\x66indings\x12\x1c\n\tclarified\x18\r \x01(\x08R\tclarified\x12w\n\x12\x66\x65\x61ture_importance\x18\x0e \x03(\x0b\x32H.jobplane.kinds.data_science.v1.DataScienceResult.FeatureImportanceEntryR\x11\x66\x65\x61tureImportance\x12\'\n\x0freport_artifact\x18\x0f \x01(\tR\x0ereportArtifact\x1a\x44\n\x16\x46\x65\x61tureImportanceEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1ai\n\x07\x46inding\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08severity\x18\x02 \x01(\tR\x08severity\x12\x16\n\x06passed\x18\x03 \x01(\x08R\x06passed\x12\x1a\n\x08\x65vidence\x18\x04 \x01(\tR\x08\x65vidence\"f\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_SIGNAL\x10\x01\x12\x15\n\x11VERDICT_NO_SIGNAL\x10\x02\x12\x17\n\x13VERDICT_NOT_MODELED\x10\x03\x42\x08\n\x06_scoreB\x0c\n\n_score_lowB\r\n\x0b_score_highB\x11\n\x0f_baseline_scoreb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.data_science.v1.data_science_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATASCIENCESPEC']._serialized_start=86
-  _globals['_DATASCIENCESPEC']._serialized_end=329
-  _globals['_DATASCIENCERESULT']._serialized_start=331
-  _globals['_DATASCIENCERESULT']._serialized_end=350
+  _globals['_DATASCIENCESPEC_SHAP'].fields_by_name['max_rows']._loaded_options = None
+  _globals['_DATASCIENCESPEC_SHAP'].fields_by_name['max_rows']._serialized_options = b'\272H\007\032\005\030\220N(\001'
+  _globals['_DATASCIENCESPEC_SHAP'].fields_by_name['max_features']._loaded_options = None
+  _globals['_DATASCIENCESPEC_SHAP'].fields_by_name['max_features']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['primary']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['primary']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['accent']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['accent']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['bg']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['bg']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['surface']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['surface']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['text']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['text']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['muted']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['muted']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['ok']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['ok']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['warn']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['warn']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['error']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['error']._serialized_options = b'\272HB\272\001<\n\006colour\022\017must be #rrggbb\032!this.matches(\'^#[0-9a-fA-F]{6}$\')\330\001\001'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['font_family']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['font_family']._serialized_options = b'\272H\207\001\272\001\203\001\n\013font_family\022:must be comma-separated font names, at most 256 characters\0328this.size() <= 256 && this.matches(\'^[A-Za-z0-9 ,_-]*$\')'
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['logo']._loaded_options = None
+  _globals['_DATASCIENCESPEC_THEME'].fields_by_name['logo']._serialized_options = b'\272H\311\001\272\001\305\001\n\004logo\022Kmust be a data: URI of a PNG, JPEG, GIF or WebP image, at most 131072 bytes\032pthis == \'\' || (this.size() <= 131072 && this.matches(\'^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$\'))'
+  _globals['_DATASCIENCESPEC'].fields_by_name['target_column']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['target_column']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_DATASCIENCESPEC'].fields_by_name['question']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['question']._serialized_options = b'\272H@r\003(\240\037\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_DATASCIENCESPEC'].fields_by_name['skip_stages']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['skip_stages']._serialized_options = b'\272HY\222\001V\030\001\"R\272\001O\n\005stage\022\037must be clarify, modeling or qa\032%this in [\'clarify\', \'modeling\', \'qa\']'
+  _globals['_DATASCIENCESPEC'].fields_by_name['cv_folds']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['cv_folds']._serialized_options = b'\272H\006\032\004\030\024(\002'
+  _globals['_DATASCIENCESPEC'].fields_by_name['sheet']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['sheet']._serialized_options = b'\272H@r\003(\377\001\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_DATASCIENCESPEC'].fields_by_name['task']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['task']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_DATASCIENCESPEC'].fields_by_name['time_column']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['time_column']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_DATASCIENCESPEC'].fields_by_name['group_column']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['group_column']._serialized_options = b'\272H@r\003(\200\010\272\0018\n\006no_nul\022\024must not contain NUL\032\030!this.contains(\'\\u0000\')'
+  _globals['_DATASCIENCESPEC'].fields_by_name['id_columns']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['id_columns']._serialized_options = b'\272H\016\222\001\013\020d\030\001\"\005r\003(\200\010'
+  _globals['_DATASCIENCESPEC'].fields_by_name['search_time_budget']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['search_time_budget']._serialized_options = b'\272H\n\252\001\007\"\003\010\220\0342\000'
+  _globals['_DATASCIENCESPEC'].fields_by_name['early_stop_sample']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['early_stop_sample']._serialized_options = b'\272H\n\032\010\030\200\255\342\004(\350\007'
+  _globals['_DATASCIENCESPEC'].fields_by_name['hgb_min_rows']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['hgb_min_rows']._serialized_options = b'\272H\010\032\006\030\300\204=(2'
+  _globals['_DATASCIENCESPEC'].fields_by_name['clarify_timeout']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['clarify_timeout']._serialized_options = b'\272H\016\252\001\013\"\005\010\200\232\236\0012\002\010<'
+  _globals['_DATASCIENCESPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_DATASCIENCESPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_DATASCIENCERESULT_FEATUREIMPORTANCEENTRY']._loaded_options = None
+  _globals['_DATASCIENCERESULT_FEATUREIMPORTANCEENTRY']._serialized_options = b'8\001'
+  _globals['_DATASCIENCESPEC']._serialized_start=118
+  _globals['_DATASCIENCESPEC']._serialized_end=3319
+  _globals['_DATASCIENCESPEC_SHAP']._serialized_start=1647
+  _globals['_DATASCIENCESPEC_SHAP']._serialized_end=1822
+  _globals['_DATASCIENCESPEC_THEME']._serialized_start=1825
+  _globals['_DATASCIENCESPEC_THEME']._serialized_end=3068
+  _globals['_DATASCIENCESPEC_TASK']._serialized_start=3071
+  _globals['_DATASCIENCESPEC_TASK']._serialized_end=3200
+  _globals['_DATASCIENCERESULT']._serialized_start=3322
+  _globals['_DATASCIENCERESULT']._serialized_end=4415
+  _globals['_DATASCIENCERESULT_FEATUREIMPORTANCEENTRY']._serialized_start=4078
+  _globals['_DATASCIENCERESULT_FEATUREIMPORTANCEENTRY']._serialized_end=4146
+  _globals['_DATASCIENCERESULT_FINDING']._serialized_start=4148
+  _globals['_DATASCIENCERESULT_FINDING']._serialized_end=4253
+  _globals['_DATASCIENCERESULT_VERDICT']._serialized_start=4255
+  _globals['_DATASCIENCERESULT_VERDICT']._serialized_end=4357
 # @@protoc_insertion_point(module_scope)

@@ -5,8 +5,10 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,26 +22,202 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DataScienceSpec(_message.Message):
-    """DataScienceSpec drives the staged pipeline over inputs["dataset"]."""
+    """DataScienceSpec drives the staged pipeline over inputs["dataset"]: ingest, eda, clarify,
+    modeling, report, qa. Deadlines of stages are JobSpec.policy.stage_timeouts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Task:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DataScienceSpec._Task.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        TASK_UNSPECIFIED: DataScienceSpec._Task.ValueType  # 0
+        """Same as AUTO."""
+        TASK_AUTO: DataScienceSpec._Task.ValueType  # 1
+        """By the target column."""
+        TASK_CLASSIFICATION: DataScienceSpec._Task.ValueType  # 2
+        TASK_REGRESSION: DataScienceSpec._Task.ValueType  # 3
+        TASK_TIMESERIES: DataScienceSpec._Task.ValueType  # 4
+        TASK_EDA_ONLY: DataScienceSpec._Task.ValueType  # 5
+        """No model."""
+
+    class Task(_Task, metaclass=_TaskEnumTypeWrapper): ...
+    TASK_UNSPECIFIED: DataScienceSpec.Task.ValueType  # 0
+    """Same as AUTO."""
+    TASK_AUTO: DataScienceSpec.Task.ValueType  # 1
+    """By the target column."""
+    TASK_CLASSIFICATION: DataScienceSpec.Task.ValueType  # 2
+    TASK_REGRESSION: DataScienceSpec.Task.ValueType  # 3
+    TASK_TIMESERIES: DataScienceSpec.Task.ValueType  # 4
+    TASK_EDA_ONLY: DataScienceSpec.Task.ValueType  # 5
+    """No model."""
+
+    @_typing.final
+    class Shap(_message.Message):
+        """Shap explains the best model."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENABLED_FIELD_NUMBER: _builtins.int
+        MAX_ROWS_FIELD_NUMBER: _builtins.int
+        MAX_FEATURES_FIELD_NUMBER: _builtins.int
+        enabled: _builtins.bool
+        """Default true."""
+        max_rows: _builtins.int
+        """1..10,000, default 200."""
+        max_features: _builtins.int
+        """1..1000, default 30."""
+        def __init__(
+            self,
+            *,
+            enabled: _builtins.bool | None = ...,
+            max_rows: _builtins.int | None = ...,
+            max_features: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_max_features", b"_max_features", "_max_rows", b"_max_rows", "enabled", b"enabled", "max_features", b"max_features", "max_rows", b"max_rows"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_max_features", b"_max_features", "_max_rows", b"_max_rows", "enabled", b"enabled", "max_features", b"max_features", "max_rows", b"max_rows"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+        _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+        _WhichOneofReturnType__max_features: _TypeAlias = _typing.Literal["max_features"]  # noqa: Y015
+        _WhichOneofArgType__max_features: _TypeAlias = _typing.Literal["_max_features", b"_max_features"]  # noqa: Y015
+        _WhichOneofReturnType__max_rows: _TypeAlias = _typing.Literal["max_rows"]  # noqa: Y015
+        _WhichOneofArgType__max_rows: _TypeAlias = _typing.Literal["_max_rows", b"_max_rows"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_features) -> _WhichOneofReturnType__max_features | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_rows) -> _WhichOneofReturnType__max_rows | None: ...
+
+    @_typing.final
+    class Theme(_message.Message):
+        """Theme of the report. Colours are #rrggbb; text on bg and on surface must have a contrast
+        of at least 4.5. Empty means the built-in one.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PRIMARY_FIELD_NUMBER: _builtins.int
+        ACCENT_FIELD_NUMBER: _builtins.int
+        BG_FIELD_NUMBER: _builtins.int
+        SURFACE_FIELD_NUMBER: _builtins.int
+        TEXT_FIELD_NUMBER: _builtins.int
+        MUTED_FIELD_NUMBER: _builtins.int
+        OK_FIELD_NUMBER: _builtins.int
+        WARN_FIELD_NUMBER: _builtins.int
+        ERROR_FIELD_NUMBER: _builtins.int
+        FONT_FAMILY_FIELD_NUMBER: _builtins.int
+        LOGO_FIELD_NUMBER: _builtins.int
+        primary: _builtins.str
+        accent: _builtins.str
+        bg: _builtins.str
+        surface: _builtins.str
+        text: _builtins.str
+        muted: _builtins.str
+        ok: _builtins.str
+        warn: _builtins.str
+        error: _builtins.str
+        font_family: _builtins.str
+        """Comma-separated names of local fonts, at most 256 characters."""
+        logo: _builtins.str
+        """PNG, JPEG, GIF or WebP as a data: URI, at most 128 KiB. The input "logo" wins over it."""
+        def __init__(
+            self,
+            *,
+            primary: _builtins.str = ...,
+            accent: _builtins.str = ...,
+            bg: _builtins.str = ...,
+            surface: _builtins.str = ...,
+            text: _builtins.str = ...,
+            muted: _builtins.str = ...,
+            ok: _builtins.str = ...,
+            warn: _builtins.str = ...,
+            error: _builtins.str = ...,
+            font_family: _builtins.str = ...,
+            logo: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["accent", b"accent", "bg", b"bg", "error", b"error", "font_family", b"font_family", "logo", b"logo", "muted", b"muted", "ok", b"ok", "primary", b"primary", "surface", b"surface", "text", b"text", "warn", b"warn"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     TARGET_COLUMN_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
     SKIP_STAGES_FIELD_NUMBER: _builtins.int
     ALLOW_CLARIFY_FIELD_NUMBER: _builtins.int
     CV_FOLDS_FIELD_NUMBER: _builtins.int
+    SHEET_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    TIME_COLUMN_FIELD_NUMBER: _builtins.int
+    GROUP_COLUMN_FIELD_NUMBER: _builtins.int
+    ID_COLUMNS_FIELD_NUMBER: _builtins.int
+    SEARCH_TIME_BUDGET_FIELD_NUMBER: _builtins.int
+    EARLY_STOP_SAMPLE_FIELD_NUMBER: _builtins.int
+    HGB_MIN_ROWS_FIELD_NUMBER: _builtins.int
+    SHAP_FIELD_NUMBER: _builtins.int
+    SAFE_AUTO_ACTIONS_FIELD_NUMBER: _builtins.int
+    REPORT_JSON_FIRST_FIELD_NUMBER: _builtins.int
+    THEME_FIELD_NUMBER: _builtins.int
+    EXPOSE_ORIGINAL_FIELD_NUMBER: _builtins.int
+    CLARIFY_TIMEOUT_FIELD_NUMBER: _builtins.int
+    CLARIFY_USE_DEFAULT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
     target_column: _builtins.str
-    """Column to predict; unset lets the clarify stage ask."""
+    """Column to predict, at most 1024 bytes; unset lets the clarify stage choose, or ask."""
     question: _builtins.str
-    """Question in plain words."""
+    """In plain words, at most 4000 bytes."""
     allow_clarify: _builtins.bool
-    """Whether the job may stop and ask."""
+    """Whether the job may stop and ask; default true. False takes the best guess, with a warning."""
     cv_folds: _builtins.int
-    """Cross-validation folds."""
+    """Cross-validation folds, 2..20, default 5; fewer where a class is too small."""
+    sheet: _builtins.str
+    """Sheet of a workbook, at most 255 bytes; default the first one that is not empty."""
+    task: Global___DataScienceSpec.Task.ValueType
+    time_column: _builtins.str
+    """Column with the time of each row, at most 1024 bytes; default found by its values."""
+    group_column: _builtins.str
+    """Rows of one group stay in one fold; at most 1024 bytes."""
+    early_stop_sample: _builtins.int
+    """Rows above which models are searched on a sample of that size, 1000..10,000,000,
+    default 50,000.
+    """
+    hgb_min_rows: _builtins.int
+    """Rows from which gradient boosting is tried, 50..1,000,000, default 200."""
+    safe_auto_actions: _builtins.bool
+    """Applies conservative clean-ups (duplicates, constant columns) and says so."""
+    report_json_first: _builtins.bool
+    """Builds the report from a checked report.json; default true."""
+    expose_original: _builtins.bool
+    """Lists the original upload among the artifacts."""
+    clarify_use_default: _builtins.bool
+    """After that takes the best guess instead of ending TIMED_OUT."""
+    seed: _builtins.int
+    """Default 0."""
     @_builtins.property
     def skip_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Stages to skip."""
+        """Among "clarify", "modeling" and "qa"; what a skipped stage gives is missing from the report."""
+
+    @_builtins.property
+    def id_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100 columns that are no features."""
+
+    @_builtins.property
+    def search_time_budget(self) -> _duration_pb2.Duration:
+        """For the search over model parameters; 0 s..1 h, default 60 s, 0 s for no search."""
+
+    @_builtins.property
+    def shap(self) -> Global___DataScienceSpec.Shap: ...
+    @_builtins.property
+    def theme(self) -> Global___DataScienceSpec.Theme: ...
+    @_builtins.property
+    def clarify_timeout(self) -> _duration_pb2.Duration:
+        """How long a question stays open; 1 min..30 d, default 7 d."""
 
     def __init__(
         self,
@@ -49,15 +227,39 @@ class DataScienceSpec(_message.Message):
         skip_stages: _abc.Iterable[_builtins.str] | None = ...,
         allow_clarify: _builtins.bool | None = ...,
         cv_folds: _builtins.int | None = ...,
+        sheet: _builtins.str = ...,
+        task: Global___DataScienceSpec.Task.ValueType = ...,
+        time_column: _builtins.str = ...,
+        group_column: _builtins.str = ...,
+        id_columns: _abc.Iterable[_builtins.str] | None = ...,
+        search_time_budget: _duration_pb2.Duration | None = ...,
+        early_stop_sample: _builtins.int | None = ...,
+        hgb_min_rows: _builtins.int | None = ...,
+        shap: Global___DataScienceSpec.Shap | None = ...,
+        safe_auto_actions: _builtins.bool = ...,
+        report_json_first: _builtins.bool | None = ...,
+        theme: Global___DataScienceSpec.Theme | None = ...,
+        expose_original: _builtins.bool = ...,
+        clarify_timeout: _duration_pb2.Duration | None = ...,
+        clarify_use_default: _builtins.bool = ...,
+        seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_clarify", b"_allow_clarify", "_cv_folds", b"_cv_folds", "_target_column", b"_target_column", "allow_clarify", b"allow_clarify", "cv_folds", b"cv_folds", "target_column", b"target_column"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_clarify", b"_allow_clarify", "_cv_folds", b"_cv_folds", "_early_stop_sample", b"_early_stop_sample", "_hgb_min_rows", b"_hgb_min_rows", "_report_json_first", b"_report_json_first", "_seed", b"_seed", "_target_column", b"_target_column", "allow_clarify", b"allow_clarify", "clarify_timeout", b"clarify_timeout", "cv_folds", b"cv_folds", "early_stop_sample", b"early_stop_sample", "hgb_min_rows", b"hgb_min_rows", "report_json_first", b"report_json_first", "search_time_budget", b"search_time_budget", "seed", b"seed", "shap", b"shap", "target_column", b"target_column", "theme", b"theme"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_clarify", b"_allow_clarify", "_cv_folds", b"_cv_folds", "_target_column", b"_target_column", "allow_clarify", b"allow_clarify", "cv_folds", b"cv_folds", "question", b"question", "skip_stages", b"skip_stages", "target_column", b"target_column"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_clarify", b"_allow_clarify", "_cv_folds", b"_cv_folds", "_early_stop_sample", b"_early_stop_sample", "_hgb_min_rows", b"_hgb_min_rows", "_report_json_first", b"_report_json_first", "_seed", b"_seed", "_target_column", b"_target_column", "allow_clarify", b"allow_clarify", "clarify_timeout", b"clarify_timeout", "clarify_use_default", b"clarify_use_default", "cv_folds", b"cv_folds", "early_stop_sample", b"early_stop_sample", "expose_original", b"expose_original", "group_column", b"group_column", "hgb_min_rows", b"hgb_min_rows", "id_columns", b"id_columns", "question", b"question", "report_json_first", b"report_json_first", "safe_auto_actions", b"safe_auto_actions", "search_time_budget", b"search_time_budget", "seed", b"seed", "shap", b"shap", "sheet", b"sheet", "skip_stages", b"skip_stages", "target_column", b"target_column", "task", b"task", "theme", b"theme", "time_column", b"time_column"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_clarify: _TypeAlias = _typing.Literal["allow_clarify"]  # noqa: Y015
     _WhichOneofArgType__allow_clarify: _TypeAlias = _typing.Literal["_allow_clarify", b"_allow_clarify"]  # noqa: Y015
     _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
     _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
+    _WhichOneofReturnType__early_stop_sample: _TypeAlias = _typing.Literal["early_stop_sample"]  # noqa: Y015
+    _WhichOneofArgType__early_stop_sample: _TypeAlias = _typing.Literal["_early_stop_sample", b"_early_stop_sample"]  # noqa: Y015
+    _WhichOneofReturnType__hgb_min_rows: _TypeAlias = _typing.Literal["hgb_min_rows"]  # noqa: Y015
+    _WhichOneofArgType__hgb_min_rows: _TypeAlias = _typing.Literal["_hgb_min_rows", b"_hgb_min_rows"]  # noqa: Y015
+    _WhichOneofReturnType__report_json_first: _TypeAlias = _typing.Literal["report_json_first"]  # noqa: Y015
+    _WhichOneofArgType__report_json_first: _TypeAlias = _typing.Literal["_report_json_first", b"_report_json_first"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__target_column: _TypeAlias = _typing.Literal["target_column"]  # noqa: Y015
     _WhichOneofArgType__target_column: _TypeAlias = _typing.Literal["_target_column", b"_target_column"]  # noqa: Y015
     @_typing.overload
@@ -65,21 +267,179 @@ class DataScienceSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__early_stop_sample) -> _WhichOneofReturnType__early_stop_sample | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hgb_min_rows) -> _WhichOneofReturnType__hgb_min_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__report_json_first) -> _WhichOneofReturnType__report_json_first | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_column) -> _WhichOneofReturnType__target_column | None: ...
 
 Global___DataScienceSpec: _TypeAlias = DataScienceSpec  # noqa: Y015
 
 @_typing.final
 class DataScienceResult(_message.Message):
+    """DataScienceResult is the summary; report.html and the JSON of each stage are artifacts."""
+
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DataScienceResult._Verdict.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: DataScienceResult._Verdict.ValueType  # 0
+        """Never sent."""
+        VERDICT_SIGNAL: DataScienceResult._Verdict.ValueType  # 1
+        """The best model beats the baseline beyond chance."""
+        VERDICT_NO_SIGNAL: DataScienceResult._Verdict.ValueType  # 2
+        VERDICT_NOT_MODELED: DataScienceResult._Verdict.ValueType  # 3
+        """There is no model."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
+    VERDICT_UNSPECIFIED: DataScienceResult.Verdict.ValueType  # 0
+    """Never sent."""
+    VERDICT_SIGNAL: DataScienceResult.Verdict.ValueType  # 1
+    """The best model beats the baseline beyond chance."""
+    VERDICT_NO_SIGNAL: DataScienceResult.Verdict.ValueType  # 2
+    VERDICT_NOT_MODELED: DataScienceResult.Verdict.ValueType  # 3
+    """There is no model."""
+
+    @_typing.final
+    class FeatureImportanceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Finding(_message.Message):
+        """Finding is one check of the qa stage."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ID_FIELD_NUMBER: _builtins.int
+        SEVERITY_FIELD_NUMBER: _builtins.int
+        PASSED_FIELD_NUMBER: _builtins.int
+        EVIDENCE_FIELD_NUMBER: _builtins.int
+        id: _builtins.str
+        """UPPER_SNAKE, for example LEAKAGE_SUSPECTED."""
+        severity: _builtins.str
+        """INFO, WARNING or ERROR."""
+        passed: _builtins.bool
+        evidence: _builtins.str
+        """One sentence with the figures."""
+        def __init__(
+            self,
+            *,
+            id: _builtins.str = ...,
+            severity: _builtins.str = ...,
+            passed: _builtins.bool = ...,
+            evidence: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "id", b"id", "passed", b"passed", "severity", b"severity"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TASK_FIELD_NUMBER: _builtins.int
+    TARGET_COLUMN_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    COLUMN_COUNT_FIELD_NUMBER: _builtins.int
+    BEST_MODEL_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SCORE_LOW_FIELD_NUMBER: _builtins.int
+    SCORE_HIGH_FIELD_NUMBER: _builtins.int
+    BASELINE_SCORE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    CLARIFIED_FIELD_NUMBER: _builtins.int
+    FEATURE_IMPORTANCE_FIELD_NUMBER: _builtins.int
+    REPORT_ARTIFACT_FIELD_NUMBER: _builtins.int
+    task: Global___DataScienceSpec.Task.ValueType
+    target_column: _builtins.str
+    """Empty for EDA_ONLY."""
+    row_count: _builtins.int
+    column_count: _builtins.int
+    best_model: _builtins.str
+    """Name of the best model."""
+    metric: _builtins.str
+    """Metric of score, for example "balanced_accuracy"."""
+    score: _builtins.float
+    score_low: _builtins.float
+    """Bounds of the 95 % interval of score."""
+    score_high: _builtins.float
+    baseline_score: _builtins.float
+    """Of the best baseline, same metric."""
+    verdict: Global___DataScienceResult.Verdict.ValueType
+    clarified: _builtins.bool
+    """True when a person answered, false when the choice was made without asking."""
+    report_artifact: _builtins.str
+    """Artifact id of the report."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataScienceResult.Finding]:
+        """Checks that failed first, at most 20."""
+
+    @_builtins.property
+    def feature_importance(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Most important first, at most 20, with their share."""
 
     def __init__(
         self,
+        *,
+        task: Global___DataScienceSpec.Task.ValueType = ...,
+        target_column: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        column_count: _builtins.int = ...,
+        best_model: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        score: _builtins.float | None = ...,
+        score_low: _builtins.float | None = ...,
+        score_high: _builtins.float | None = ...,
+        baseline_score: _builtins.float | None = ...,
+        verdict: Global___DataScienceResult.Verdict.ValueType = ...,
+        findings: _abc.Iterable[Global___DataScienceResult.Finding] | None = ...,
+        clarified: _builtins.bool = ...,
+        feature_importance: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        report_artifact: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_score", b"_baseline_score", "_score", b"_score", "_score_high", b"_score_high", "_score_low", b"_score_low", "baseline_score", b"baseline_score", "score", b"score", "score_high", b"score_high", "score_low", b"score_low"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_score", b"_baseline_score", "_score", b"_score", "_score_high", b"_score_high", "_score_low", b"_score_low", "baseline_score", b"baseline_score", "best_model", b"best_model", "clarified", b"clarified", "column_count", b"column_count", "feature_importance", b"feature_importance", "findings", b"findings", "metric", b"metric", "report_artifact", b"report_artifact", "row_count", b"row_count", "score", b"score", "score_high", b"score_high", "score_low", b"score_low", "target_column", b"target_column", "task", b"task", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__baseline_score: _TypeAlias = _typing.Literal["baseline_score"]  # noqa: Y015
+    _WhichOneofArgType__baseline_score: _TypeAlias = _typing.Literal["_baseline_score", b"_baseline_score"]  # noqa: Y015
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    _WhichOneofReturnType__score_high: _TypeAlias = _typing.Literal["score_high"]  # noqa: Y015
+    _WhichOneofArgType__score_high: _TypeAlias = _typing.Literal["_score_high", b"_score_high"]  # noqa: Y015
+    _WhichOneofReturnType__score_low: _TypeAlias = _typing.Literal["score_low"]  # noqa: Y015
+    _WhichOneofArgType__score_low: _TypeAlias = _typing.Literal["_score_low", b"_score_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_score) -> _WhichOneofReturnType__baseline_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_high) -> _WhichOneofReturnType__score_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_low) -> _WhichOneofReturnType__score_low | None: ...
 
 Global___DataScienceResult: _TypeAlias = DataScienceResult  # noqa: Y015

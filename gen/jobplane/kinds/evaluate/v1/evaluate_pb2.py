@@ -25,19 +25,33 @@ _sym_db = _symbol_database.Default()
 from jobplane.kinds.ml.v1 import ml_pb2 as jobplane_dot_kinds_dot_ml_dot_v1_dot_ml__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/evaluate/v1/evaluate.proto\x12\x1ajobplane.kinds.evaluate.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\"v\n\x0c\x45valuateSpec\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12\x41\n\x0b\x65val_policy\x18\x02 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\"\xe3\x01\n\x0e\x45valuateResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12N\n\x06scores\x18\x02 \x03(\x0b\x32\x36.jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/evaluate/v1/evaluate.proto\x12\x1ajobplane.kinds.evaluate.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\"\xc8\x04\n\x0c\x45valuateSpec\x12\xc0\x01\n\rmodel_version\x18\x01 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n\nmodel_name\x12)must be projects/{project}/models/{model}\x1aYthis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x0cmodelVersion\x12\x95\x01\n\x0b\x65val_policy\x18\x02 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyBR\xbaHO\xba\x01I\n\nbenchmarks\x12 must name at least one benchmark\x1a\x19size(this.benchmarks) > 0\xc8\x01\x01R\nevalPolicy\x12\x31\n\x0bmax_samples\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\x00R\nmaxSamples\x88\x01\x01\x12 \n\x04seed\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x01R\x04seed\x88\x01\x01\x12.\n\nbatch_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x01H\x02R\tbatchSize\x88\x01\x01\x12\x30\n\x14\x61llow_code_execution\x18\x06 \x01(\x08R\x12\x61llowCodeExecutionB\x0e\n\x0c_max_samplesB\x07\n\x05_seedB\r\n\x0b_batch_size\"\xad\x03\n\x0e\x45valuateResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12N\n\x06scores\x18\x02 \x03(\x0b\x32\x36.jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x12\x61\n\rscore_details\x18\x04 \x03(\x0b\x32<.jobplane.kinds.evaluate.v1.EvaluateResult.ScoreDetailsEntryR\x0cscoreDetails\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x65\n\x11ScoreDetailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12:\n\x05value\x18\x02 \x01(\x0b\x32$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.evaluate.v1.evaluate_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['model_version']._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['model_version']._serialized_options = b'\272H\226\001\272\001\222\001\n\nmodel_name\022)must be projects/{project}/models/{model}\032Ythis.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_EVALUATESPEC'].fields_by_name['eval_policy']._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['eval_policy']._serialized_options = b'\272HO\272\001I\n\nbenchmarks\022 must name at least one benchmark\032\031size(this.benchmarks) > 0\310\001\001'
+  _globals['_EVALUATESPEC'].fields_by_name['max_samples']._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['max_samples']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
+  _globals['_EVALUATESPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_EVALUATESPEC'].fields_by_name['batch_size']._loaded_options = None
+  _globals['_EVALUATESPEC'].fields_by_name['batch_size']._serialized_options = b'\272H\007\032\005\030\200 (\001'
   _globals['_EVALUATERESULT_SCORESENTRY']._loaded_options = None
   _globals['_EVALUATERESULT_SCORESENTRY']._serialized_options = b'8\001'
-  _globals['_EVALUATESPEC']._serialized_start=104
-  _globals['_EVALUATESPEC']._serialized_end=222
-  _globals['_EVALUATERESULT']._serialized_start=225
-  _globals['_EVALUATERESULT']._serialized_end=452
-  _globals['_EVALUATERESULT_SCORESENTRY']._serialized_start=395
-  _globals['_EVALUATERESULT_SCORESENTRY']._serialized_end=452
+  _globals['_EVALUATERESULT_SCOREDETAILSENTRY']._loaded_options = None
+  _globals['_EVALUATERESULT_SCOREDETAILSENTRY']._serialized_options = b'8\001'
+  _globals['_EVALUATESPEC']._serialized_start=105
+  _globals['_EVALUATESPEC']._serialized_end=689
+  _globals['_EVALUATERESULT']._serialized_start=692
+  _globals['_EVALUATERESULT']._serialized_end=1121
+  _globals['_EVALUATERESULT_SCORESENTRY']._serialized_start=961
+  _globals['_EVALUATERESULT_SCORESENTRY']._serialized_end=1018
+  _globals['_EVALUATERESULT_SCOREDETAILSENTRY']._serialized_start=1020
+  _globals['_EVALUATERESULT_SCOREDETAILSENTRY']._serialized_end=1121
 # @@protoc_insertion_point(module_scope)

@@ -21,32 +21,61 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EvaluateSpec(_message.Message):
+    """EvaluateSpec runs benchmarks over a registered model and records the scores with it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     EVAL_POLICY_FIELD_NUMBER: _builtins.int
+    MAX_SAMPLES_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    ALLOW_CODE_EXECUTION_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """projects/{project}/models/{model_id}"""
+    max_samples: _builtins.int
+    """Items per benchmark, 1..1,000,000; unset means all."""
+    seed: _builtins.int
+    """Of the choice of samples; default 0."""
+    batch_size: _builtins.int
+    """1..4096, default 8."""
+    allow_code_execution: _builtins.bool
+    """Runs code that the model wrote, in a sandbox, for benchmarks that need it."""
     @_builtins.property
-    def eval_policy(self) -> _ml_pb2.EvalPolicy: ...
+    def eval_policy(self) -> _ml_pb2.EvalPolicy:
+        """With at least one benchmark."""
+
     def __init__(
         self,
         *,
         model_version: _builtins.str = ...,
         eval_policy: _ml_pb2.EvalPolicy | None = ...,
+        max_samples: _builtins.int | None = ...,
+        seed: _builtins.int | None = ...,
+        batch_size: _builtins.int | None = ...,
+        allow_code_execution: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_max_samples", b"_max_samples", "_seed", b"_seed", "batch_size", b"batch_size", "eval_policy", b"eval_policy", "max_samples", b"max_samples", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy", "model_version", b"model_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_max_samples", b"_max_samples", "_seed", b"_seed", "allow_code_execution", b"allow_code_execution", "batch_size", b"batch_size", "eval_policy", b"eval_policy", "max_samples", b"max_samples", "model_version", b"model_version", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
+    _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__max_samples: _TypeAlias = _typing.Literal["max_samples"]  # noqa: Y015
+    _WhichOneofArgType__max_samples: _TypeAlias = _typing.Literal["_max_samples", b"_max_samples"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_samples) -> _WhichOneofReturnType__max_samples | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___EvaluateSpec: _TypeAlias = EvaluateSpec  # noqa: Y015
 
 @_typing.final
 class EvaluateResult(_message.Message):
-    """EvaluateResult names what was produced."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -69,18 +98,44 @@ class EvaluateResult(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ScoreDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _ml_pb2.BenchmarkScore: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _ml_pb2.BenchmarkScore | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     FAILED_GATES_FIELD_NUMBER: _builtins.int
+    SCORE_DETAILS_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """As asked for."""
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark."""
 
     @_builtins.property
     def failed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Benchmarks that missed their bound."""
+
+    @_builtins.property
+    def score_details(self) -> _containers.MessageMap[_builtins.str, _ml_pb2.BenchmarkScore]:
+        """By benchmark, with intervals."""
 
     def __init__(
         self,
@@ -88,10 +143,11 @@ class EvaluateResult(_message.Message):
         model_version: _builtins.str = ...,
         scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         failed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        score_details: _abc.Mapping[_builtins.str, _ml_pb2.BenchmarkScore] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "score_details", b"score_details", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

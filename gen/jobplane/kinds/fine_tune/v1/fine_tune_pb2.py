@@ -26,23 +26,35 @@ from jobplane.kinds.ml.v1 import ml_pb2 as jobplane_dot_kinds_dot_ml_dot_v1_dot_
 from jobplane.refs.v1 import refs_pb2 as jobplane_dot_refs_dot_v1_dot_refs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+jobplane/kinds/fine_tune/v1/fine_tune.proto\x12\x1bjobplane.kinds.fine_tune.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xc6\x03\n\x0c\x46ineTuneSpec\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefR\x05model\x12#\n\rlearning_rate\x18\x02 \x01(\x01R\x0clearningRate\x12\x16\n\x06\x65pochs\x18\x03 \x01(\x05R\x06\x65pochs\x12\x1d\n\nbatch_size\x18\x04 \x01(\x05R\tbatchSize\x12\x44\n\x04lora\x18\x05 \x01(\x0b\x32..jobplane.kinds.fine_tune.v1.FineTuneSpec.LoraH\x00R\x04lora\x12H\n\x04\x66ull\x18\x06 \x01(\x0b\x32\x32.jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTuneH\x00R\x04\x66ull\x12\x41\n\x0b\x65val_policy\x18\x07 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\x1a?\n\x04Lora\x12\x12\n\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x19\n\x05\x61lpha\x18\x02 \x01(\x01H\x00R\x05\x61lpha\x88\x01\x01\x42\x08\n\x06_alpha\x1a\n\n\x08\x46ullTuneB\x08\n\x06method\"\xe4\x01\n\x0e\x46ineTuneResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12O\n\x06scores\x18\x02 \x03(\x0b\x32\x37.jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+jobplane/kinds/fine_tune/v1/fine_tune.proto\x12\x1bjobplane.kinds.fine_tune.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xc4\x05\n\x0c\x46ineTuneSpec\x12\x38\n\x05model\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\x05model\x12:\n\x08training\x18\x02 \x01(\x0b\x32\x1e.jobplane.kinds.ml.v1.TrainingR\x08training\x12\x30\n\x04lora\x18\x03 \x01(\x0b\x32\x1a.jobplane.kinds.ml.v1.LoraH\x00R\x04lora\x12H\n\x04\x66ull\x18\x04 \x01(\x0b\x32\x32.jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTuneH\x00R\x04\x66ull\x12\x32\n\x05qlora\x18\x05 \x01(\x0b\x32\x1a.jobplane.kinds.ml.v1.LoraH\x00R\x05qlora\x12N\n\x06prefix\x18\x06 \x01(\x0b\x32\x34.jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTuneH\x00R\x06prefix\x12\x41\n\x0b\x65val_policy\x18\x07 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\x12\x84\x01\n\x06\x66\x61mily\x18\x08 \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66\x61mily\x1a\n\n\x08\x46ullTune\x1aW\n\nPrefixTune\x12\x36\n\x0evirtual_tokens\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x00R\rvirtualTokens\x88\x01\x01\x42\x11\n\x0f_virtual_tokensB\x0f\n\x06method\x12\x05\xbaH\x02\x08\x01\"\xd0\x04\n\x0e\x46ineTuneResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12O\n\x06scores\x18\x02 \x03(\x0b\x32\x37.jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x12\x62\n\rscore_details\x18\x04 \x03(\x0b\x32=.jobplane.kinds.fine_tune.v1.FineTuneResult.ScoreDetailsEntryR\x0cscoreDetails\x12\x41\n\x08training\x18\x05 \x01(\x0b\x32%.jobplane.kinds.ml.v1.TrainingSummaryR\x08training\x12\x31\n\x14trainable_parameters\x18\x06 \x01(\x03R\x13trainableParameters\x12)\n\x10total_parameters\x18\x07 \x01(\x03R\x0ftotalParameters\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x65\n\x11ScoreDetailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12:\n\x05value\x18\x02 \x01(\x0b\x32$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.fine_tune.v1.fine_tune_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FINETUNESPEC_PREFIXTUNE'].fields_by_name['virtual_tokens']._loaded_options = None
+  _globals['_FINETUNESPEC_PREFIXTUNE'].fields_by_name['virtual_tokens']._serialized_options = b'\272H\007\032\005\030\200\010(\001'
+  _globals['_FINETUNESPEC'].oneofs_by_name['method']._loaded_options = None
+  _globals['_FINETUNESPEC'].oneofs_by_name['method']._serialized_options = b'\272H\002\010\001'
+  _globals['_FINETUNESPEC'].fields_by_name['model']._loaded_options = None
+  _globals['_FINETUNESPEC'].fields_by_name['model']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_FINETUNESPEC'].fields_by_name['family']._loaded_options = None
+  _globals['_FINETUNESPEC'].fields_by_name['family']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
   _globals['_FINETUNERESULT_SCORESENTRY']._loaded_options = None
   _globals['_FINETUNERESULT_SCORESENTRY']._serialized_options = b'8\001'
+  _globals['_FINETUNERESULT_SCOREDETAILSENTRY']._loaded_options = None
+  _globals['_FINETUNERESULT_SCOREDETAILSENTRY']._serialized_options = b'8\001'
   _globals['_FINETUNESPEC']._serialized_start=137
-  _globals['_FINETUNESPEC']._serialized_end=591
-  _globals['_FINETUNESPEC_LORA']._serialized_start=506
-  _globals['_FINETUNESPEC_LORA']._serialized_end=569
-  _globals['_FINETUNESPEC_FULLTUNE']._serialized_start=571
-  _globals['_FINETUNESPEC_FULLTUNE']._serialized_end=581
-  _globals['_FINETUNERESULT']._serialized_start=594
-  _globals['_FINETUNERESULT']._serialized_end=822
-  _globals['_FINETUNERESULT_SCORESENTRY']._serialized_start=765
-  _globals['_FINETUNERESULT_SCORESENTRY']._serialized_end=822
+  _globals['_FINETUNESPEC']._serialized_end=845
+  _globals['_FINETUNESPEC_FULLTUNE']._serialized_start=729
+  _globals['_FINETUNESPEC_FULLTUNE']._serialized_end=739
+  _globals['_FINETUNESPEC_PREFIXTUNE']._serialized_start=741
+  _globals['_FINETUNESPEC_PREFIXTUNE']._serialized_end=828
+  _globals['_FINETUNERESULT']._serialized_start=848
+  _globals['_FINETUNERESULT']._serialized_end=1440
+  _globals['_FINETUNERESULT_SCORESENTRY']._serialized_start=1280
+  _globals['_FINETUNERESULT_SCORESENTRY']._serialized_end=1337
+  _globals['_FINETUNERESULT_SCOREDETAILSENTRY']._serialized_start=1339
+  _globals['_FINETUNERESULT_SCOREDETAILSENTRY']._serialized_end=1440
 # @@protoc_insertion_point(module_scope)

@@ -22,38 +22,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class FineTuneSpec(_message.Message):
-    """FineTuneSpec tunes a base model."""
+    """FineTuneSpec tunes a base model on inputs["dataset"], whose format is instruction, chat or
+    text.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class Lora(_message.Message):
-        """Lora parameters."""
-
-        DESCRIPTOR: _descriptor.Descriptor
-
-        RANK_FIELD_NUMBER: _builtins.int
-        ALPHA_FIELD_NUMBER: _builtins.int
-        rank: _builtins.int
-        alpha: _builtins.float
-        """Scaling."""
-        def __init__(
-            self,
-            *,
-            rank: _builtins.int = ...,
-            alpha: _builtins.float | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha", "rank", b"rank"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
-        _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
-        def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
-
-    @_typing.final
     class FullTune(_message.Message):
-        """FullTune has no parameters yet."""
+        """FullTune has no parameters of its own."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -66,48 +43,77 @@ class FineTuneSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PrefixTune(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        VIRTUAL_TOKENS_FIELD_NUMBER: _builtins.int
+        virtual_tokens: _builtins.int
+        """1..1024, default 16."""
+        def __init__(
+            self,
+            *,
+            virtual_tokens: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_virtual_tokens", b"_virtual_tokens", "virtual_tokens", b"virtual_tokens"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_virtual_tokens", b"_virtual_tokens", "virtual_tokens", b"virtual_tokens"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__virtual_tokens: _TypeAlias = _typing.Literal["virtual_tokens"]  # noqa: Y015
+        _WhichOneofArgType__virtual_tokens: _TypeAlias = _typing.Literal["_virtual_tokens", b"_virtual_tokens"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__virtual_tokens) -> _WhichOneofReturnType__virtual_tokens | None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
-    LEARNING_RATE_FIELD_NUMBER: _builtins.int
-    EPOCHS_FIELD_NUMBER: _builtins.int
-    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
     LORA_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    QLORA_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
     EVAL_POLICY_FIELD_NUMBER: _builtins.int
-    learning_rate: _builtins.float
-    epochs: _builtins.int
-    batch_size: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    family: _builtins.str
+    """Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+    model's name.
+    """
     @_builtins.property
-    def model(self) -> _refs_pb2.ModelRef:
-        """Base model."""
+    def model(self) -> _refs_pb2.ModelRef: ...
+    @_builtins.property
+    def training(self) -> _ml_pb2.Training:
+        """Default learning rate is 2e-4 for adapters and 2e-5 for all weights."""
 
     @_builtins.property
-    def lora(self) -> Global___FineTuneSpec.Lora:
-        """Low-rank adapters."""
-
+    def lora(self) -> _ml_pb2.Lora: ...
     @_builtins.property
     def full(self) -> Global___FineTuneSpec.FullTune:
         """All weights."""
 
     @_builtins.property
-    def eval_policy(self) -> _ml_pb2.EvalPolicy:
-        """Gate."""
+    def qlora(self) -> _ml_pb2.Lora:
+        """Adapters over a 4-bit base; needs an accelerator."""
 
+    @_builtins.property
+    def prefix(self) -> Global___FineTuneSpec.PrefixTune:
+        """Learned tokens before the input."""
+
+    @_builtins.property
+    def eval_policy(self) -> _ml_pb2.EvalPolicy: ...
     def __init__(
         self,
         *,
         model: _refs_pb2.ModelRef | None = ...,
-        learning_rate: _builtins.float = ...,
-        epochs: _builtins.int = ...,
-        batch_size: _builtins.int = ...,
-        lora: Global___FineTuneSpec.Lora | None = ...,
+        training: _ml_pb2.Training | None = ...,
+        lora: _ml_pb2.Lora | None = ...,
         full: Global___FineTuneSpec.FullTune | None = ...,
+        qlora: _ml_pb2.Lora | None = ...,
+        prefix: Global___FineTuneSpec.PrefixTune | None = ...,
         eval_policy: _ml_pb2.EvalPolicy | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy", "full", b"full", "lora", b"lora", "method", b"method", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy", "full", b"full", "lora", b"lora", "method", b"method", "model", b"model", "prefix", b"prefix", "qlora", b"qlora", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "epochs", b"epochs", "eval_policy", b"eval_policy", "full", b"full", "learning_rate", b"learning_rate", "lora", b"lora", "method", b"method", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy", "family", b"family", "full", b"full", "lora", b"lora", "method", b"method", "model", b"model", "prefix", b"prefix", "qlora", b"qlora", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["lora", "full"]  # noqa: Y015
+    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["lora", "full", "qlora", "prefix"]  # noqa: Y015
     _WhichOneofArgType_method: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_method) -> _WhichOneofReturnType_method | None: ...
 
@@ -115,8 +121,6 @@ Global___FineTuneSpec: _TypeAlias = FineTuneSpec  # noqa: Y015
 
 @_typing.final
 class FineTuneResult(_message.Message):
-    """FineTuneResult names what was produced."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -139,29 +143,67 @@ class FineTuneResult(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ScoreDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _ml_pb2.BenchmarkScore: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _ml_pb2.BenchmarkScore | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     FAILED_GATES_FIELD_NUMBER: _builtins.int
+    SCORE_DETAILS_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    TRAINABLE_PARAMETERS_FIELD_NUMBER: _builtins.int
+    TOTAL_PARAMETERS_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """Name of the registered model."""
+    trainable_parameters: _builtins.int
+    """Weights that were trained, out of all."""
+    total_parameters: _builtins.int
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark."""
 
     @_builtins.property
     def failed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Benchmarks that missed their bound."""
 
+    @_builtins.property
+    def score_details(self) -> _containers.MessageMap[_builtins.str, _ml_pb2.BenchmarkScore]:
+        """By benchmark, with intervals."""
+
+    @_builtins.property
+    def training(self) -> _ml_pb2.TrainingSummary: ...
     def __init__(
         self,
         *,
         model_version: _builtins.str = ...,
         scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         failed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        score_details: _abc.Mapping[_builtins.str, _ml_pb2.BenchmarkScore] | None = ...,
+        training: _ml_pb2.TrainingSummary | None = ...,
+        trainable_parameters: _builtins.int = ...,
+        total_parameters: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "score_details", b"score_details", "scores", b"scores", "total_parameters", b"total_parameters", "trainable_parameters", b"trainable_parameters", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

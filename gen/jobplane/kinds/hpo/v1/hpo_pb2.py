@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from jobplane.kinds.fine_tune.v1 import fine_tune_pb2 as jobplane_dot_kinds_dot_fine__tune_dot_v1_dot_fine__tune__pb2
+from jobplane.kinds.ml.v1 import ml_pb2 as jobplane_dot_kinds_dot_ml_dot_v1_dot_ml__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/kinds/hpo/v1/hpo.proto\x12\x15jobplane.kinds.hpo.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a+jobplane/kinds/fine_tune/v1/fine_tune.proto\"\xca\t\n\x07HpoSpec\x12=\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32).jobplane.kinds.fine_tune.v1.FineTuneSpecR\x04\x62\x61se\x12\'\n\x0fsearch_strategy\x18\x02 \x01(\tR\x0esearchStrategy\x12\x1d\n\nmax_trials\x18\x03 \x01(\x05R\tmaxTrials\x12.\n\x13max_parallel_trials\x18\x04 \x01(\x05R\x11maxParallelTrials\x12O\n\x0bparam_space\x18\x05 \x03(\x0b\x32..jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntryR\nparamSpace\x12@\n\x07pruning\x18\x06 \x01(\x0b\x32&.jobplane.kinds.hpo.v1.HpoSpec.PruningR\x07pruning\x12)\n\x10objective_metric\x18\x07 \x01(\tR\x0fobjectiveMetric\x12\x46\n\tdirection\x18\x08 \x01(\x0e\x32(.jobplane.kinds.hpo.v1.HpoSpec.DirectionR\tdirection\x1ah\n\x0fParamSpaceEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12?\n\x05value\x18\x02 \x01(\x0b\x32).jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceR\x05value:\x02\x38\x01\x1a\xc3\x02\n\nParamSpace\x12@\n\x07uniform\x18\x01 \x01(\x0b\x32$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\x07uniform\x12G\n\x0blog_uniform\x18\x02 \x01(\x0b\x32$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\nlogUniform\x12J\n\x0bint_uniform\x18\x03 \x01(\x0b\x32\'.jobplane.kinds.hpo.v1.HpoSpec.IntRangeH\x00R\nintUniform\x12N\n\x0b\x63\x61tegorical\x18\x04 \x01(\x0b\x32*.jobplane.kinds.hpo.v1.HpoSpec.CategoricalH\x00R\x0b\x63\x61tegoricalB\x0e\n\x0c\x64istribution\x1a-\n\x05Range\x12\x10\n\x03low\x18\x01 \x01(\x01R\x03low\x12\x12\n\x04high\x18\x02 \x01(\x01R\x04high\x1a\x30\n\x08IntRange\x12\x10\n\x03low\x18\x01 \x01(\x03R\x03low\x12\x12\n\x04high\x18\x02 \x01(\x03R\x04high\x1a=\n\x0b\x43\x61tegorical\x12.\n\x06values\x18\x01 \x03(\x0b\x32\x16.google.protobuf.ValueR\x06values\x1aZ\n\x07Pruning\x12\x1a\n\x08strategy\x18\x01 \x01(\tR\x08strategy\x12\x33\n\x16min_steps_before_prune\x18\x02 \x01(\x05R\x13minStepsBeforePrune\"V\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_MINIMIZE\x10\x01\x12\x16\n\x12\x44IRECTION_MAXIMIZE\x10\x02\"\xd4\x01\n\tHpoResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12\x44\n\x06scores\x18\x02 \x03(\x0b\x32,.jobplane.kinds.hpo.v1.HpoResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobplane/kinds/hpo/v1/hpo.proto\x12\x15jobplane.kinds.hpo.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a+jobplane/kinds/fine_tune/v1/fine_tune.proto\x1a\x1djobplane/kinds/ml/v1/ml.proto\"\x80\x14\n\x07HpoSpec\x12\x45\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32).jobplane.kinds.fine_tune.v1.FineTuneSpecB\x06\xbaH\x03\xc8\x01\x01R\x04\x62\x61se\x12\xa5\x01\n\x0fsearch_strategy\x18\x02 \x01(\tB|\xbaHy\xba\x01v\n\x0fsearch_strategy\x12.must be bayesian, random, grid, cmaes or empty\x1a\x33this in [\'\', \'bayesian\', \'random\', \'grid\', \'cmaes\']R\x0esearchStrategy\x12)\n\nmax_trials\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01R\tmaxTrials\x12:\n\x13max_parallel_trials\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x02(\x00R\x11maxParallelTrials\x12\xb4\x01\n\x0bparam_space\x18\x05 \x03(\x0b\x32..jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntryBc\xbaH`\x9a\x01]\x08\x01\x10@\"W\xba\x01T\n\tparameter\x12\x1fmust match [a-z][a-z0-9_]{0,62}\x1a&this.matches(\'^[a-z][a-z0-9_]{0,62}$\')R\nparamSpace\x12@\n\x07pruning\x18\x06 \x01(\x0b\x32&.jobplane.kinds.hpo.v1.HpoSpec.PruningR\x07pruning\x12\xa6\x01\n\x10objective_metric\x18\x07 \x01(\tB{\xbaHx\xba\x01u\n\x06metric\x12\x30must match [a-z0-9][a-z0-9_.-]{0,62} or be empty\x1a\x39this == \'\' || this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')R\x0fobjectiveMetric\x12R\n\tdirection\x18\x08 \x01(\x0e\x32(.jobplane.kinds.hpo.v1.HpoSpec.DirectionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\tdirection\x12 \n\x04seed\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\x04seed\x88\x01\x01\x1ah\n\x0fParamSpaceEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12?\n\x05value\x18\x02 \x01(\x0b\x32).jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceR\x05value:\x02\x38\x01\x1a\xd1\x03\n\nParamSpace\x12@\n\x07uniform\x18\x01 \x01(\x0b\x32$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\x07uniform\x12\x94\x01\n\x0blog_uniform\x18\x02 \x01(\x0b\x32$.jobplane.kinds.hpo.v1.HpoSpec.RangeBK\xbaHH\xba\x01\x45\n\x07log_low\x12*low must be above 0 on a logarithmic scale\x1a\x0ethis.low > 0.0H\x00R\nlogUniform\x12J\n\x0bint_uniform\x18\x03 \x01(\x0b\x32\'.jobplane.kinds.hpo.v1.HpoSpec.IntRangeH\x00R\nintUniform\x12N\n\x0b\x63\x61tegorical\x18\x04 \x01(\x0b\x32*.jobplane.kinds.hpo.v1.HpoSpec.CategoricalH\x00R\x0b\x63\x61tegorical\x12\x37\n\x04when\x18\x05 \x01(\x0b\x32#.jobplane.kinds.hpo.v1.HpoSpec.WhenR\x04whenB\x15\n\x0c\x64istribution\x12\x05\xbaH\x02\x08\x01\x1a\xa1\x01\n\x05Range\x12\x19\n\x03low\x18\x01 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01R\x03low\x12\x1b\n\x04high\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01R\x04high\x12$\n\x04step\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x04step::\xbaH7\x1a\x35\n\x05range\x12\x16low must be below high\x1a\x14this.low < this.high\x1a\xe2\x02\n\x08IntRange\x12+\n\x03low\x18\x01 \x01(\x03\x42\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\x03low\x12-\n\x04high\x18\x02 \x01(\x03\x42\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\x04high\x12\x1b\n\x04step\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x04step\x12\x10\n\x03log\x18\x04 \x01(\x08R\x03log:\xca\x01\xbaH\xc6\x01\x1a\x39\n\tint_range\x12\x16low must be below high\x1a\x14this.low < this.high\x1a\x88\x01\n\x0bint_log_low\x12Ilow must be at least 1 on a logarithmic scale, and step is not used there\x1a.!this.log || (this.low >= 1 && this.step <= 1)\x1aJ\n\x0b\x43\x61tegorical\x12;\n\x06values\x18\x01 \x03(\x0b\x32\x16.google.protobuf.ValueB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06values\x1al\n\x04When\x12\'\n\tparameter\x18\x01 \x01(\tB\t\xbaH\x06r\x04 \x01(?R\tparameter\x12;\n\x06values\x18\x02 \x03(\x0b\x32\x16.google.protobuf.ValueB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06values\x1a\xa4\x02\n\x07Pruning\x12\x8b\x01\n\x08strategy\x18\x01 \x01(\tBo\xbaHl\xba\x01i\n\x10pruning_strategy\x12(must be median, hyperband, none or empty\x1a+this in [\'\', \'median\', \'hyperband\', \'none\']R\x08strategy\x12@\n\x16min_steps_before_prune\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00R\x13minStepsBeforePrune\x12\x36\n\x0estartup_trials\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00H\x00R\rstartupTrials\x88\x01\x01\x42\x11\n\x0f_startup_trials\"V\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_MINIMIZE\x10\x01\x12\x16\n\x12\x44IRECTION_MAXIMIZE\x10\x02\x42\x07\n\x05_seed\"\x95\x05\n\tHpoResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12\x44\n\x06scores\x18\x02 \x03(\x0b\x32,.jobplane.kinds.hpo.v1.HpoResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x12\x1d\n\nbest_trial\x18\x04 \x01(\x05R\tbestTrial\x12\"\n\nbest_value\x18\x05 \x01(\x01H\x00R\tbestValue\x88\x01\x01\x12\x38\n\x0b\x62\x65st_params\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\nbestParams\x12)\n\x10\x63ompleted_trials\x18\x07 \x01(\x05R\x0f\x63ompletedTrials\x12#\n\rpruned_trials\x18\x08 \x01(\x05R\x0cprunedTrials\x12#\n\rfailed_trials\x18\t \x01(\x05R\x0c\x66\x61iledTrials\x12W\n\rscore_details\x18\n \x03(\x0b\x32\x32.jobplane.kinds.hpo.v1.HpoResult.ScoreDetailsEntryR\x0cscoreDetails\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x65\n\x11ScoreDetailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12:\n\x05value\x18\x02 \x01(\x0b\x32$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x02\x38\x01\x42\r\n\x0b_best_valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,26 +36,80 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HPOSPEC_PARAMSPACEENTRY']._loaded_options = None
   _globals['_HPOSPEC_PARAMSPACEENTRY']._serialized_options = b'8\001'
+  _globals['_HPOSPEC_PARAMSPACE'].oneofs_by_name['distribution']._loaded_options = None
+  _globals['_HPOSPEC_PARAMSPACE'].oneofs_by_name['distribution']._serialized_options = b'\272H\002\010\001'
+  _globals['_HPOSPEC_PARAMSPACE'].fields_by_name['log_uniform']._loaded_options = None
+  _globals['_HPOSPEC_PARAMSPACE'].fields_by_name['log_uniform']._serialized_options = b'\272HH\272\001E\n\007log_low\022*low must be above 0 on a logarithmic scale\032\016this.low > 0.0'
+  _globals['_HPOSPEC_RANGE'].fields_by_name['low']._loaded_options = None
+  _globals['_HPOSPEC_RANGE'].fields_by_name['low']._serialized_options = b'\272H\004\022\002@\001'
+  _globals['_HPOSPEC_RANGE'].fields_by_name['high']._loaded_options = None
+  _globals['_HPOSPEC_RANGE'].fields_by_name['high']._serialized_options = b'\272H\004\022\002@\001'
+  _globals['_HPOSPEC_RANGE'].fields_by_name['step']._loaded_options = None
+  _globals['_HPOSPEC_RANGE'].fields_by_name['step']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
+  _globals['_HPOSPEC_RANGE']._loaded_options = None
+  _globals['_HPOSPEC_RANGE']._serialized_options = b'\272H7\0325\n\005range\022\026low must be below high\032\024this.low < this.high'
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['low']._loaded_options = None
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['low']._serialized_options = b'\272H\026\"\024\030\200\200\200\200\200\200\200\020(\200\200\200\200\200\200\200\360\377\001'
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['high']._loaded_options = None
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['high']._serialized_options = b'\272H\026\"\024\030\200\200\200\200\200\200\200\020(\200\200\200\200\200\200\200\360\377\001'
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['step']._loaded_options = None
+  _globals['_HPOSPEC_INTRANGE'].fields_by_name['step']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_HPOSPEC_INTRANGE']._loaded_options = None
+  _globals['_HPOSPEC_INTRANGE']._serialized_options = b'\272H\306\001\0329\n\tint_range\022\026low must be below high\032\024this.low < this.high\032\210\001\n\013int_log_low\022Ilow must be at least 1 on a logarithmic scale, and step is not used there\032.!this.log || (this.low >= 1 && this.step <= 1)'
+  _globals['_HPOSPEC_CATEGORICAL'].fields_by_name['values']._loaded_options = None
+  _globals['_HPOSPEC_CATEGORICAL'].fields_by_name['values']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_HPOSPEC_WHEN'].fields_by_name['parameter']._loaded_options = None
+  _globals['_HPOSPEC_WHEN'].fields_by_name['parameter']._serialized_options = b'\272H\006r\004 \001(?'
+  _globals['_HPOSPEC_WHEN'].fields_by_name['values']._loaded_options = None
+  _globals['_HPOSPEC_WHEN'].fields_by_name['values']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['strategy']._loaded_options = None
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['strategy']._serialized_options = b'\272Hl\272\001i\n\020pruning_strategy\022(must be median, hyperband, none or empty\032+this in [\'\', \'median\', \'hyperband\', \'none\']'
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['min_steps_before_prune']._loaded_options = None
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['min_steps_before_prune']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['startup_trials']._loaded_options = None
+  _globals['_HPOSPEC_PRUNING'].fields_by_name['startup_trials']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_HPOSPEC'].fields_by_name['base']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['base']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_HPOSPEC'].fields_by_name['search_strategy']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['search_strategy']._serialized_options = b'\272Hy\272\001v\n\017search_strategy\022.must be bayesian, random, grid, cmaes or empty\0323this in [\'\', \'bayesian\', \'random\', \'grid\', \'cmaes\']'
+  _globals['_HPOSPEC'].fields_by_name['max_trials']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['max_trials']._serialized_options = b'\272H\007\032\005\030\220N(\001'
+  _globals['_HPOSPEC'].fields_by_name['max_parallel_trials']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['max_parallel_trials']._serialized_options = b'\272H\007\032\005\030\200\002(\000'
+  _globals['_HPOSPEC'].fields_by_name['param_space']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['param_space']._serialized_options = b'\272H`\232\001]\010\001\020@\"W\272\001T\n\tparameter\022\037must match [a-z][a-z0-9_]{0,62}\032&this.matches(\'^[a-z][a-z0-9_]{0,62}$\')'
+  _globals['_HPOSPEC'].fields_by_name['objective_metric']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['objective_metric']._serialized_options = b'\272Hx\272\001u\n\006metric\0220must match [a-z0-9][a-z0-9_.-]{0,62} or be empty\0329this == \'\' || this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')'
+  _globals['_HPOSPEC'].fields_by_name['direction']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['direction']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_HPOSPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_HPOSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_HPORESULT_SCORESENTRY']._loaded_options = None
   _globals['_HPORESULT_SCORESENTRY']._serialized_options = b'8\001'
-  _globals['_HPOSPEC']._serialized_start=134
-  _globals['_HPOSPEC']._serialized_end=1360
-  _globals['_HPOSPEC_PARAMSPACEENTRY']._serialized_start=590
-  _globals['_HPOSPEC_PARAMSPACEENTRY']._serialized_end=694
-  _globals['_HPOSPEC_PARAMSPACE']._serialized_start=697
-  _globals['_HPOSPEC_PARAMSPACE']._serialized_end=1020
-  _globals['_HPOSPEC_RANGE']._serialized_start=1022
-  _globals['_HPOSPEC_RANGE']._serialized_end=1067
-  _globals['_HPOSPEC_INTRANGE']._serialized_start=1069
-  _globals['_HPOSPEC_INTRANGE']._serialized_end=1117
-  _globals['_HPOSPEC_CATEGORICAL']._serialized_start=1119
-  _globals['_HPOSPEC_CATEGORICAL']._serialized_end=1180
-  _globals['_HPOSPEC_PRUNING']._serialized_start=1182
-  _globals['_HPOSPEC_PRUNING']._serialized_end=1272
-  _globals['_HPOSPEC_DIRECTION']._serialized_start=1274
-  _globals['_HPOSPEC_DIRECTION']._serialized_end=1360
-  _globals['_HPORESULT']._serialized_start=1363
-  _globals['_HPORESULT']._serialized_end=1575
-  _globals['_HPORESULT_SCORESENTRY']._serialized_start=1518
-  _globals['_HPORESULT_SCORESENTRY']._serialized_end=1575
+  _globals['_HPORESULT_SCOREDETAILSENTRY']._loaded_options = None
+  _globals['_HPORESULT_SCOREDETAILSENTRY']._serialized_options = b'8\001'
+  _globals['_HPOSPEC']._serialized_start=165
+  _globals['_HPOSPEC']._serialized_end=2725
+  _globals['_HPOSPEC_PARAMSPACEENTRY']._serialized_start=1054
+  _globals['_HPOSPEC_PARAMSPACEENTRY']._serialized_end=1158
+  _globals['_HPOSPEC_PARAMSPACE']._serialized_start=1161
+  _globals['_HPOSPEC_PARAMSPACE']._serialized_end=1626
+  _globals['_HPOSPEC_RANGE']._serialized_start=1629
+  _globals['_HPOSPEC_RANGE']._serialized_end=1790
+  _globals['_HPOSPEC_INTRANGE']._serialized_start=1793
+  _globals['_HPOSPEC_INTRANGE']._serialized_end=2147
+  _globals['_HPOSPEC_CATEGORICAL']._serialized_start=2149
+  _globals['_HPOSPEC_CATEGORICAL']._serialized_end=2223
+  _globals['_HPOSPEC_WHEN']._serialized_start=2225
+  _globals['_HPOSPEC_WHEN']._serialized_end=2333
+  _globals['_HPOSPEC_PRUNING']._serialized_start=2336
+  _globals['_HPOSPEC_PRUNING']._serialized_end=2628
+  _globals['_HPOSPEC_DIRECTION']._serialized_start=2630
+  _globals['_HPOSPEC_DIRECTION']._serialized_end=2716
+  _globals['_HPORESULT']._serialized_start=2728
+  _globals['_HPORESULT']._serialized_end=3389
+  _globals['_HPORESULT_SCORESENTRY']._serialized_start=3214
+  _globals['_HPORESULT_SCORESENTRY']._serialized_end=3271
+  _globals['_HPORESULT_SCOREDETAILSENTRY']._serialized_start=3273
+  _globals['_HPORESULT_SCOREDETAILSENTRY']._serialized_end=3374
 # @@protoc_insertion_point(module_scope)

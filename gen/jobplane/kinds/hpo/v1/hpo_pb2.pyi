@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from jobplane.kinds.fine_tune.v1 import fine_tune_pb2 as _fine_tune_pb2
+from jobplane.kinds.ml.v1 import ml_pb2 as _ml_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -23,7 +24,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class HpoSpec(_message.Message):
-    """HpoSpec searches a space around a base spec."""
+    """HpoSpec searches a space around a base spec; each trial is a training."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,17 +35,15 @@ class HpoSpec(_message.Message):
     class _DirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[HpoSpec._Direction.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         DIRECTION_UNSPECIFIED: HpoSpec._Direction.ValueType  # 0
-        """Invalid."""
+        """Refused."""
         DIRECTION_MINIMIZE: HpoSpec._Direction.ValueType  # 1
         """Smaller is better."""
         DIRECTION_MAXIMIZE: HpoSpec._Direction.ValueType  # 2
         """Larger is better."""
 
-    class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
-        """Direction of the objective."""
-
+    class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper): ...
     DIRECTION_UNSPECIFIED: HpoSpec.Direction.ValueType  # 0
-    """Invalid."""
+    """Refused."""
     DIRECTION_MINIMIZE: HpoSpec.Direction.ValueType  # 1
     """Smaller is better."""
     DIRECTION_MAXIMIZE: HpoSpec.Direction.ValueType  # 2
@@ -81,17 +80,20 @@ class HpoSpec(_message.Message):
         LOG_UNIFORM_FIELD_NUMBER: _builtins.int
         INT_UNIFORM_FIELD_NUMBER: _builtins.int
         CATEGORICAL_FIELD_NUMBER: _builtins.int
+        WHEN_FIELD_NUMBER: _builtins.int
         @_builtins.property
         def uniform(self) -> Global___HpoSpec.Range: ...
         @_builtins.property
-        def log_uniform(self) -> Global___HpoSpec.Range: ...
-        @_builtins.property
-        def int_uniform(self) -> Global___HpoSpec.IntRange:
-            """Integer range."""
+        def log_uniform(self) -> Global___HpoSpec.Range:
+            """low must be above 0."""
 
         @_builtins.property
-        def categorical(self) -> Global___HpoSpec.Categorical:
-            """Choice."""
+        def int_uniform(self) -> Global___HpoSpec.IntRange: ...
+        @_builtins.property
+        def categorical(self) -> Global___HpoSpec.Categorical: ...
+        @_builtins.property
+        def when(self) -> Global___HpoSpec.When:
+            """The dimension exists only in trials where this holds."""
 
         def __init__(
             self,
@@ -100,10 +102,11 @@ class HpoSpec(_message.Message):
             log_uniform: Global___HpoSpec.Range | None = ...,
             int_uniform: Global___HpoSpec.IntRange | None = ...,
             categorical: Global___HpoSpec.Categorical | None = ...,
+            when: Global___HpoSpec.When | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "distribution", b"distribution", "int_uniform", b"int_uniform", "log_uniform", b"log_uniform", "uniform", b"uniform"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "distribution", b"distribution", "int_uniform", b"int_uniform", "log_uniform", b"log_uniform", "uniform", b"uniform", "when", b"when"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "distribution", b"distribution", "int_uniform", b"int_uniform", "log_uniform", b"log_uniform", "uniform", b"uniform"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "distribution", b"distribution", "int_uniform", b"int_uniform", "log_uniform", b"log_uniform", "uniform", b"uniform", "when", b"when"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType_distribution: _TypeAlias = _typing.Literal["uniform", "log_uniform", "int_uniform", "categorical"]  # noqa: Y015
         _WhichOneofArgType_distribution: _TypeAlias = _typing.Literal["distribution", b"distribution"]  # noqa: Y015
@@ -111,57 +114,65 @@ class HpoSpec(_message.Message):
 
     @_typing.final
     class Range(_message.Message):
-        """Range of reals."""
-
         DESCRIPTOR: _descriptor.Descriptor
 
         LOW_FIELD_NUMBER: _builtins.int
         HIGH_FIELD_NUMBER: _builtins.int
+        STEP_FIELD_NUMBER: _builtins.int
         low: _builtins.float
         high: _builtins.float
+        step: _builtins.float
+        """Distance of allowed values from low on, at least 0; 0 means any value."""
         def __init__(
             self,
             *,
             low: _builtins.float = ...,
             high: _builtins.float = ...,
+            step: _builtins.float = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "step", b"step"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class IntRange(_message.Message):
-        """IntRange of integers."""
-
         DESCRIPTOR: _descriptor.Descriptor
 
         LOW_FIELD_NUMBER: _builtins.int
         HIGH_FIELD_NUMBER: _builtins.int
+        STEP_FIELD_NUMBER: _builtins.int
+        LOG_FIELD_NUMBER: _builtins.int
         low: _builtins.int
         high: _builtins.int
+        step: _builtins.int
+        """Distance of allowed values, at least 0; 0 means 1."""
+        log: _builtins.bool
+        """Searches the logarithm."""
         def __init__(
             self,
             *,
             low: _builtins.int = ...,
             high: _builtins.int = ...,
+            step: _builtins.int = ...,
+            log: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "log", b"log", "low", b"low", "step", b"step"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class Categorical(_message.Message):
-        """Categorical values."""
-
         DESCRIPTOR: _descriptor.Descriptor
 
         VALUES_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def values(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]: ...
+        def values(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]:
+            """1..1000 different numbers, texts or booleans."""
+
         def __init__(
             self,
             *,
@@ -174,28 +185,58 @@ class HpoSpec(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class Pruning(_message.Message):
-        """Pruning rule."""
+    class When(_message.Message):
+        """When another dimension has one of these values."""
 
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PARAMETER_FIELD_NUMBER: _builtins.int
+        VALUES_FIELD_NUMBER: _builtins.int
+        parameter: _builtins.str
+        """Its key in param_space."""
+        @_builtins.property
+        def values(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]:
+            """1..1000."""
+
+        def __init__(
+            self,
+            *,
+            parameter: _builtins.str = ...,
+            values: _abc.Iterable[_struct_pb2.Value] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["parameter", b"parameter", "values", b"values"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Pruning(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         STRATEGY_FIELD_NUMBER: _builtins.int
         MIN_STEPS_BEFORE_PRUNE_FIELD_NUMBER: _builtins.int
+        STARTUP_TRIALS_FIELD_NUMBER: _builtins.int
         strategy: _builtins.str
-        """Strategy, for example "median"."""
+        """"median" (default), "hyperband" or "none"."""
         min_steps_before_prune: _builtins.int
-        """Steps before pruning may start."""
+        """0..1,000,000."""
+        startup_trials: _builtins.int
+        """Trials that are never pruned, at the start; 0..1000, default 5."""
         def __init__(
             self,
             *,
             strategy: _builtins.str = ...,
             min_steps_before_prune: _builtins.int = ...,
+            startup_trials: _builtins.int | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_startup_trials", b"_startup_trials", "startup_trials", b"startup_trials"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["min_steps_before_prune", b"min_steps_before_prune", "strategy", b"strategy"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_startup_trials", b"_startup_trials", "min_steps_before_prune", b"min_steps_before_prune", "startup_trials", b"startup_trials", "strategy", b"strategy"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__startup_trials: _TypeAlias = _typing.Literal["startup_trials"]  # noqa: Y015
+        _WhichOneofArgType__startup_trials: _TypeAlias = _typing.Literal["_startup_trials", b"_startup_trials"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__startup_trials) -> _WhichOneofReturnType__startup_trials | None: ...
 
     BASE_FIELD_NUMBER: _builtins.int
     SEARCH_STRATEGY_FIELD_NUMBER: _builtins.int
@@ -205,27 +246,32 @@ class HpoSpec(_message.Message):
     PRUNING_FIELD_NUMBER: _builtins.int
     OBJECTIVE_METRIC_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
     search_strategy: _builtins.str
-    """Strategy, for example "bayesian"."""
+    """"bayesian" (default), "random", "grid" or "cmaes". A grid must have at most max_trials
+    points.
+    """
     max_trials: _builtins.int
-    """Upper bound of trials."""
+    """1..10,000."""
     max_parallel_trials: _builtins.int
-    """Trials at once."""
+    """1..256; 0 means the default of 1."""
     objective_metric: _builtins.str
-    """Metric to optimise."""
+    """"eval_loss" (default), "train_loss" or a benchmark of base.eval_policy."""
     direction: Global___HpoSpec.Direction.ValueType
+    seed: _builtins.int
+    """Of the sampler; default 0."""
     @_builtins.property
     def base(self) -> _fine_tune_pb2.FineTuneSpec:
-        """Spec each trial starts from."""
+        """What each trial starts from."""
 
     @_builtins.property
     def param_space(self) -> _containers.MessageMap[_builtins.str, Global___HpoSpec.ParamSpace]:
-        """Search space by parameter."""
+        """1..64 dimensions by parameter: a field of Training or of the method, for example
+        "learning_rate" or "lora_rank".
+        """
 
     @_builtins.property
-    def pruning(self) -> Global___HpoSpec.Pruning:
-        """Early stopping."""
-
+    def pruning(self) -> Global___HpoSpec.Pruning: ...
     def __init__(
         self,
         *,
@@ -237,19 +283,20 @@ class HpoSpec(_message.Message):
         pruning: Global___HpoSpec.Pruning | None = ...,
         objective_metric: _builtins.str = ...,
         direction: Global___HpoSpec.Direction.ValueType = ...,
+        seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "pruning", b"pruning"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base", b"base", "pruning", b"pruning", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "direction", b"direction", "max_parallel_trials", b"max_parallel_trials", "max_trials", b"max_trials", "objective_metric", b"objective_metric", "param_space", b"param_space", "pruning", b"pruning", "search_strategy", b"search_strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "base", b"base", "direction", b"direction", "max_parallel_trials", b"max_parallel_trials", "max_trials", b"max_trials", "objective_metric", b"objective_metric", "param_space", b"param_space", "pruning", b"pruning", "search_strategy", b"search_strategy", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___HpoSpec: _TypeAlias = HpoSpec  # noqa: Y015
 
 @_typing.final
 class HpoResult(_message.Message):
-    """HpoResult names what was produced."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -272,18 +319,59 @@ class HpoResult(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ScoreDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _ml_pb2.BenchmarkScore: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _ml_pb2.BenchmarkScore | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     FAILED_GATES_FIELD_NUMBER: _builtins.int
+    BEST_TRIAL_FIELD_NUMBER: _builtins.int
+    BEST_VALUE_FIELD_NUMBER: _builtins.int
+    BEST_PARAMS_FIELD_NUMBER: _builtins.int
+    COMPLETED_TRIALS_FIELD_NUMBER: _builtins.int
+    PRUNED_TRIALS_FIELD_NUMBER: _builtins.int
+    FAILED_TRIALS_FIELD_NUMBER: _builtins.int
+    SCORE_DETAILS_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """Name of the model registered from the best trial."""
+    best_trial: _builtins.int
+    """From 0."""
+    best_value: _builtins.float
+    """Of the objective."""
+    completed_trials: _builtins.int
+    pruned_trials: _builtins.int
+    failed_trials: _builtins.int
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark, of the best trial."""
 
     @_builtins.property
     def failed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Benchmarks that missed their bound."""
+
+    @_builtins.property
+    def best_params(self) -> _struct_pb2.Struct: ...
+    @_builtins.property
+    def score_details(self) -> _containers.MessageMap[_builtins.str, _ml_pb2.BenchmarkScore]:
+        """By benchmark, with intervals."""
 
     def __init__(
         self,
@@ -291,11 +379,20 @@ class HpoResult(_message.Message):
         model_version: _builtins.str = ...,
         scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         failed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        best_trial: _builtins.int = ...,
+        best_value: _builtins.float | None = ...,
+        best_params: _struct_pb2.Struct | None = ...,
+        completed_trials: _builtins.int = ...,
+        pruned_trials: _builtins.int = ...,
+        failed_trials: _builtins.int = ...,
+        score_details: _abc.Mapping[_builtins.str, _ml_pb2.BenchmarkScore] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_value", b"_best_value", "best_params", b"best_params", "best_value", b"best_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_value", b"_best_value", "best_params", b"best_params", "best_trial", b"best_trial", "best_value", b"best_value", "completed_trials", b"completed_trials", "failed_gates", b"failed_gates", "failed_trials", b"failed_trials", "model_version", b"model_version", "pruned_trials", b"pruned_trials", "score_details", b"score_details", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__best_value: _TypeAlias = _typing.Literal["best_value"]  # noqa: Y015
+    _WhichOneofArgType__best_value: _TypeAlias = _typing.Literal["_best_value", b"_best_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_value) -> _WhichOneofReturnType__best_value | None: ...
 
 Global___HpoResult: _TypeAlias = HpoResult  # noqa: Y015

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobplane/kinds/ml/v1/ml.proto\x12\x14jobplane.kinds.ml.v1\"\xeb\x02\n\nEvalPolicy\x12\x1e\n\nbenchmarks\x18\x01 \x03(\tR\nbenchmarks\x12N\n\nmin_scores\x18\x02 \x03(\x0b\x32/.jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntryR\tminScores\x12N\n\nmax_scores\x18\x03 \x03(\x0b\x32/.jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntryR\tmaxScores\x12!\n\x0c\x61uto_promote\x18\x04 \x01(\x08R\x0b\x61utoPromote\x1a<\n\x0eMinScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a<\n\x0eMaxScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobplane/kinds/ml/v1/ml.proto\x12\x14jobplane.kinds.ml.v1\"\xa6\x05\n\nEvalPolicy\x12\x8d\x01\n\nbenchmarks\x18\x01 \x03(\tBm\xbaHj\x92\x01g\x10 \x18\x01\"a\xba\x01^\n\tbenchmark\x12$must match [a-z0-9][a-z0-9_.-]{0,62}\x1a+this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')R\nbenchmarks\x12\\\n\nmin_scores\x18\x02 \x03(\x0b\x32/.jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntryB\x0c\xbaH\t\x9a\x01\x06*\x04\x12\x02@\x01R\tminScores\x12\\\n\nmax_scores\x18\x03 \x03(\x0b\x32/.jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntryB\x0c\xbaH\t\x9a\x01\x06*\x04\x12\x02@\x01R\tmaxScores\x12!\n\x0c\x61uto_promote\x18\x04 \x01(\x08R\x0b\x61utoPromote\x1a<\n\x0eMinScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a<\n\x0eMaxScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01:\xac\x01\xbaH\xa8\x01\x1a\xa5\x01\n\x06\x62ounds\x12=min_scores and max_scores must name benchmarks of this policy\x1a\\this.min_scores.all(k, k in this.benchmarks) && this.max_scores.all(k, k in this.benchmarks)\"\x84\x07\n\x08Training\x12\x43\n\rlearning_rate\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x0clearningRate\x88\x01\x01\x12\'\n\x06\x65pochs\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x01R\x06\x65pochs\x88\x01\x01\x12.\n\nbatch_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x01H\x02R\tbatchSize\x88\x01\x01\x12\x44\n\x15gradient_accumulation\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80 (\x01H\x03R\x14gradientAccumulation\x88\x01\x01\x12.\n\tmax_steps\x18\x05 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xad\xe2\x04(\x01H\x04R\x08maxSteps\x88\x01\x01\x12\x41\n\x0cwarmup_ratio\x18\x06 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x05R\x0bwarmupRatio\x88\x01\x01\x12\x41\n\x0cweight_decay\x18\x07 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x06R\x0bweightDecay\x88\x01\x01\x12\x42\n\rmax_grad_norm\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x07R\x0bmaxGradNorm\x88\x01\x01\x12/\n\nmax_length\x18\t \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x08(\x08H\x08R\tmaxLength\x88\x01\x01\x12;\n\x10\x63heckpoint_steps\x18\n \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01H\tR\x0f\x63heckpointSteps\x88\x01\x01\x12\x43\n\reval_fraction\x18\x0b \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xe0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\nR\x0c\x65valFraction\x88\x01\x01\x12 \n\x04seed\x18\x0c \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x0bR\x04seed\x88\x01\x01\x42\x10\n\x0e_learning_rateB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x18\n\x16_gradient_accumulationB\x0c\n\n_max_stepsB\x0f\n\r_warmup_ratioB\x0f\n\r_weight_decayB\x10\n\x0e_max_grad_normB\r\n\x0b_max_lengthB\x13\n\x11_checkpoint_stepsB\x10\n\x0e_eval_fractionB\x07\n\x05_seed\"\xd6\x02\n\x04Lora\x12#\n\x04rank\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x00R\x04rank\x88\x01\x01\x12\x34\n\x05\x61lpha\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xb0@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01R\x05\x61lpha\x88\x01\x01\x12\x38\n\x07\x64ropout\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\x07\x64ropout\x88\x01\x01\x12\x99\x01\n\x0etarget_modules\x18\x04 \x03(\tBr\xbaHo\x92\x01l\x10 \x18\x01\"f\xba\x01\x63\n\x06module\x12(must match [A-Za-z_][A-Za-z0-9_.]{0,126}\x1a/this.matches(\'^[A-Za-z_][A-Za-z0-9_.]{0,126}$\')R\rtargetModulesB\x07\n\x05_rankB\x08\n\x06_alphaB\n\n\x08_dropout\"o\n\x0e\x42\x65nchmarkScore\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\x12\x10\n\x03low\x18\x02 \x01(\x01R\x03low\x12\x12\n\x04high\x18\x03 \x01(\x01R\x04high\x12!\n\x0csample_count\x18\x04 \x01(\x05R\x0bsampleCount\"\xc8\x02\n\x0fTrainingSummary\x12\'\n\x0f\x63ompleted_steps\x18\x01 \x01(\x03R\x0e\x63ompletedSteps\x12)\n\x10\x63ompleted_epochs\x18\x02 \x01(\x01R\x0f\x63ompletedEpochs\x12\"\n\nfirst_loss\x18\x03 \x01(\x01H\x00R\tfirstLoss\x88\x01\x01\x12\"\n\nfinal_loss\x18\x04 \x01(\x01H\x01R\tfinalLoss\x88\x01\x01\x12 \n\teval_loss\x18\x05 \x01(\x01H\x02R\x08\x65valLoss\x88\x01\x01\x12\x1f\n\x0btoken_count\x18\x06 \x01(\x03R\ntokenCount\x12*\n\x11resumed_from_step\x18\x07 \x01(\x03R\x0fresumedFromStepB\r\n\x0b_first_lossB\r\n\x0b_final_lossB\x0c\n\n_eval_lossb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALPOLICY_MINSCORESENTRY']._serialized_options = b'8\001'
   _globals['_EVALPOLICY_MAXSCORESENTRY']._loaded_options = None
   _globals['_EVALPOLICY_MAXSCORESENTRY']._serialized_options = b'8\001'
+  _globals['_EVALPOLICY'].fields_by_name['benchmarks']._loaded_options = None
+  _globals['_EVALPOLICY'].fields_by_name['benchmarks']._serialized_options = b'\272Hj\222\001g\020 \030\001\"a\272\001^\n\tbenchmark\022$must match [a-z0-9][a-z0-9_.-]{0,62}\032+this.matches(\'^[a-z0-9][a-z0-9_.-]{0,62}$\')'
+  _globals['_EVALPOLICY'].fields_by_name['min_scores']._loaded_options = None
+  _globals['_EVALPOLICY'].fields_by_name['min_scores']._serialized_options = b'\272H\t\232\001\006*\004\022\002@\001'
+  _globals['_EVALPOLICY'].fields_by_name['max_scores']._loaded_options = None
+  _globals['_EVALPOLICY'].fields_by_name['max_scores']._serialized_options = b'\272H\t\232\001\006*\004\022\002@\001'
+  _globals['_EVALPOLICY']._loaded_options = None
+  _globals['_EVALPOLICY']._serialized_options = b'\272H\250\001\032\245\001\n\006bounds\022=min_scores and max_scores must name benchmarks of this policy\032\\this.min_scores.all(k, k in this.benchmarks) && this.max_scores.all(k, k in this.benchmarks)'
+  _globals['_TRAINING'].fields_by_name['learning_rate']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['learning_rate']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRAINING'].fields_by_name['epochs']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['epochs']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_TRAINING'].fields_by_name['batch_size']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['batch_size']._serialized_options = b'\272H\007\032\005\030\200 (\001'
+  _globals['_TRAINING'].fields_by_name['gradient_accumulation']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['gradient_accumulation']._serialized_options = b'\272H\007\032\005\030\200 (\001'
+  _globals['_TRAINING'].fields_by_name['max_steps']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['max_steps']._serialized_options = b'\272H\t\"\007\030\200\255\342\004(\001'
+  _globals['_TRAINING'].fields_by_name['warmup_ratio']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['warmup_ratio']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRAINING'].fields_by_name['weight_decay']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['weight_decay']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000$@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRAINING'].fields_by_name['max_grad_norm']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['max_grad_norm']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000@\217@!\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRAINING'].fields_by_name['max_length']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['max_length']._serialized_options = b'\272H\010\032\006\030\200\200\010(\010'
+  _globals['_TRAINING'].fields_by_name['checkpoint_steps']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['checkpoint_steps']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
+  _globals['_TRAINING'].fields_by_name['eval_fraction']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['eval_fraction']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\340?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_TRAINING'].fields_by_name['seed']._loaded_options = None
+  _globals['_TRAINING'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_LORA'].fields_by_name['rank']._loaded_options = None
+  _globals['_LORA'].fields_by_name['rank']._serialized_options = b'\272H\007\032\005\030\200\010(\001'
+  _globals['_LORA'].fields_by_name['alpha']._loaded_options = None
+  _globals['_LORA'].fields_by_name['alpha']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\260@!\000\000\000\000\000\000\000\000@\001'
+  _globals['_LORA'].fields_by_name['dropout']._loaded_options = None
+  _globals['_LORA'].fields_by_name['dropout']._serialized_options = b'\272H\026\022\024\031\315\314\314\314\314\314\354?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_LORA'].fields_by_name['target_modules']._loaded_options = None
+  _globals['_LORA'].fields_by_name['target_modules']._serialized_options = b'\272Ho\222\001l\020 \030\001\"f\272\001c\n\006module\022(must match [A-Za-z_][A-Za-z0-9_.]{0,126}\032/this.matches(\'^[A-Za-z_][A-Za-z0-9_.]{0,126}$\')'
   _globals['_EVALPOLICY']._serialized_start=56
-  _globals['_EVALPOLICY']._serialized_end=419
-  _globals['_EVALPOLICY_MINSCORESENTRY']._serialized_start=297
-  _globals['_EVALPOLICY_MINSCORESENTRY']._serialized_end=357
-  _globals['_EVALPOLICY_MAXSCORESENTRY']._serialized_start=359
-  _globals['_EVALPOLICY_MAXSCORESENTRY']._serialized_end=419
+  _globals['_EVALPOLICY']._serialized_end=734
+  _globals['_EVALPOLICY_MINSCORESENTRY']._serialized_start=437
+  _globals['_EVALPOLICY_MINSCORESENTRY']._serialized_end=497
+  _globals['_EVALPOLICY_MAXSCORESENTRY']._serialized_start=499
+  _globals['_EVALPOLICY_MAXSCORESENTRY']._serialized_end=559
+  _globals['_TRAINING']._serialized_start=737
+  _globals['_TRAINING']._serialized_end=1637
+  _globals['_LORA']._serialized_start=1640
+  _globals['_LORA']._serialized_end=1982
+  _globals['_BENCHMARKSCORE']._serialized_start=1984
+  _globals['_BENCHMARKSCORE']._serialized_end=2095
+  _globals['_TRAININGSUMMARY']._serialized_start=2098
+  _globals['_TRAININGSUMMARY']._serialized_end=2426
 # @@protoc_insertion_point(module_scope)

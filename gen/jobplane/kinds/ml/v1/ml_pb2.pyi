@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EvalPolicy(_message.Message):
-    """EvalPolicy gates the result of the kinds that make models."""
+    """EvalPolicy gates the result of the kinds that make models: a job whose model misses a
+    bound ends EVAL_FAILED, and the model can't be promoted without an approval.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -69,14 +71,14 @@ class EvalPolicy(_message.Message):
     MAX_SCORES_FIELD_NUMBER: _builtins.int
     AUTO_PROMOTE_FIELD_NUMBER: _builtins.int
     auto_promote: _builtins.bool
-    """Whether a pass promotes the model at once."""
+    """A pass promotes the model to STAGING at once."""
     @_builtins.property
     def benchmarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Benchmarks to run."""
+        """At most 32; names match [a-z0-9][a-z0-9_.-]{0,62}."""
 
     @_builtins.property
     def min_scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Lower bounds by benchmark."""
+        """Lower bounds by benchmark, for example accuracy."""
 
     @_builtins.property
     def max_scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
@@ -97,3 +99,249 @@ class EvalPolicy(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvalPolicy: _TypeAlias = EvalPolicy  # noqa: Y015
+
+@_typing.final
+class Training(_message.Message):
+    """Training holds what all training loops share."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    GRADIENT_ACCUMULATION_FIELD_NUMBER: _builtins.int
+    MAX_STEPS_FIELD_NUMBER: _builtins.int
+    WARMUP_RATIO_FIELD_NUMBER: _builtins.int
+    WEIGHT_DECAY_FIELD_NUMBER: _builtins.int
+    MAX_GRAD_NORM_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_STEPS_FIELD_NUMBER: _builtins.int
+    EVAL_FRACTION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    learning_rate: _builtins.float
+    """Above 0 to 1; default by kind."""
+    epochs: _builtins.int
+    """Passes over the data, 1..1000, default 1; max_steps ends it earlier."""
+    batch_size: _builtins.int
+    """Per step and worker, 1..4096, default 8."""
+    gradient_accumulation: _builtins.int
+    """Batches per optimizer step, 1..4096, default 1."""
+    max_steps: _builtins.int
+    """1..10,000,000; unset means epochs decides."""
+    warmup_ratio: _builtins.float
+    """Share of the steps in which the rate rises, 0..1, default 0.03."""
+    weight_decay: _builtins.float
+    """0..10, default 0."""
+    max_grad_norm: _builtins.float
+    """Norm that gradients are clipped to, above 0 to 1000, default 1."""
+    max_length: _builtins.int
+    """Tokens of one example, 8..131072, default the model's."""
+    checkpoint_steps: _builtins.int
+    """Steps between checkpoints, 1..1,000,000; unset means JobSpec.policy.checkpoint_interval."""
+    eval_fraction: _builtins.float
+    """Share of the data held out to measure the loss, 0..0.5, default 0.05."""
+    seed: _builtins.int
+    """Default 0. The same seed on the same machine kind gives the same weights."""
+    def __init__(
+        self,
+        *,
+        learning_rate: _builtins.float | None = ...,
+        epochs: _builtins.int | None = ...,
+        batch_size: _builtins.int | None = ...,
+        gradient_accumulation: _builtins.int | None = ...,
+        max_steps: _builtins.int | None = ...,
+        warmup_ratio: _builtins.float | None = ...,
+        weight_decay: _builtins.float | None = ...,
+        max_grad_norm: _builtins.float | None = ...,
+        max_length: _builtins.int | None = ...,
+        checkpoint_steps: _builtins.int | None = ...,
+        eval_fraction: _builtins.float | None = ...,
+        seed: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_checkpoint_steps", b"_checkpoint_steps", "_epochs", b"_epochs", "_eval_fraction", b"_eval_fraction", "_gradient_accumulation", b"_gradient_accumulation", "_learning_rate", b"_learning_rate", "_max_grad_norm", b"_max_grad_norm", "_max_length", b"_max_length", "_max_steps", b"_max_steps", "_seed", b"_seed", "_warmup_ratio", b"_warmup_ratio", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "checkpoint_steps", b"checkpoint_steps", "epochs", b"epochs", "eval_fraction", b"eval_fraction", "gradient_accumulation", b"gradient_accumulation", "learning_rate", b"learning_rate", "max_grad_norm", b"max_grad_norm", "max_length", b"max_length", "max_steps", b"max_steps", "seed", b"seed", "warmup_ratio", b"warmup_ratio", "weight_decay", b"weight_decay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_checkpoint_steps", b"_checkpoint_steps", "_epochs", b"_epochs", "_eval_fraction", b"_eval_fraction", "_gradient_accumulation", b"_gradient_accumulation", "_learning_rate", b"_learning_rate", "_max_grad_norm", b"_max_grad_norm", "_max_length", b"_max_length", "_max_steps", b"_max_steps", "_seed", b"_seed", "_warmup_ratio", b"_warmup_ratio", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "checkpoint_steps", b"checkpoint_steps", "epochs", b"epochs", "eval_fraction", b"eval_fraction", "gradient_accumulation", b"gradient_accumulation", "learning_rate", b"learning_rate", "max_grad_norm", b"max_grad_norm", "max_length", b"max_length", "max_steps", b"max_steps", "seed", b"seed", "warmup_ratio", b"warmup_ratio", "weight_decay", b"weight_decay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
+    _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__checkpoint_steps: _TypeAlias = _typing.Literal["checkpoint_steps"]  # noqa: Y015
+    _WhichOneofArgType__checkpoint_steps: _TypeAlias = _typing.Literal["_checkpoint_steps", b"_checkpoint_steps"]  # noqa: Y015
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__eval_fraction: _TypeAlias = _typing.Literal["eval_fraction"]  # noqa: Y015
+    _WhichOneofArgType__eval_fraction: _TypeAlias = _typing.Literal["_eval_fraction", b"_eval_fraction"]  # noqa: Y015
+    _WhichOneofReturnType__gradient_accumulation: _TypeAlias = _typing.Literal["gradient_accumulation"]  # noqa: Y015
+    _WhichOneofArgType__gradient_accumulation: _TypeAlias = _typing.Literal["_gradient_accumulation", b"_gradient_accumulation"]  # noqa: Y015
+    _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
+    _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__max_grad_norm: _TypeAlias = _typing.Literal["max_grad_norm"]  # noqa: Y015
+    _WhichOneofArgType__max_grad_norm: _TypeAlias = _typing.Literal["_max_grad_norm", b"_max_grad_norm"]  # noqa: Y015
+    _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
+    _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
+    _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
+    _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__warmup_ratio: _TypeAlias = _typing.Literal["warmup_ratio"]  # noqa: Y015
+    _WhichOneofArgType__warmup_ratio: _TypeAlias = _typing.Literal["_warmup_ratio", b"_warmup_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
+    _WhichOneofArgType__weight_decay: _TypeAlias = _typing.Literal["_weight_decay", b"_weight_decay"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__checkpoint_steps) -> _WhichOneofReturnType__checkpoint_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eval_fraction) -> _WhichOneofReturnType__eval_fraction | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_accumulation) -> _WhichOneofReturnType__gradient_accumulation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_grad_norm) -> _WhichOneofReturnType__max_grad_norm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_length) -> _WhichOneofReturnType__max_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_steps) -> _WhichOneofReturnType__max_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__warmup_ratio) -> _WhichOneofReturnType__warmup_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_decay) -> _WhichOneofReturnType__weight_decay | None: ...
+
+Global___Training: _TypeAlias = Training  # noqa: Y015
+
+@_typing.final
+class Lora(_message.Message):
+    """Lora adapters: two small matrices beside each target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: _builtins.int
+    ALPHA_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    TARGET_MODULES_FIELD_NUMBER: _builtins.int
+    rank: _builtins.int
+    """1..1024, default 8."""
+    alpha: _builtins.float
+    """Scaling, above 0 to 4096, default twice the rank."""
+    dropout: _builtins.float
+    """0..0.9, default 0."""
+    @_builtins.property
+    def target_modules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 32 module names; empty means the attention projections."""
+
+    def __init__(
+        self,
+        *,
+        rank: _builtins.int | None = ...,
+        alpha: _builtins.float | None = ...,
+        dropout: _builtins.float | None = ...,
+        target_modules: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_dropout", b"_dropout", "_rank", b"_rank", "alpha", b"alpha", "dropout", b"dropout", "rank", b"rank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_dropout", b"_dropout", "_rank", b"_rank", "alpha", b"alpha", "dropout", b"dropout", "rank", b"rank", "target_modules", b"target_modules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+
+Global___Lora: _TypeAlias = Lora  # noqa: Y015
+
+@_typing.final
+class BenchmarkScore(_message.Message):
+    """BenchmarkScore is one measured score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    low: _builtins.float
+    """Bounds of the 95 % interval (Wilson for shares)."""
+    high: _builtins.float
+    sample_count: _builtins.int
+    """Items that were scored."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        sample_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "sample_count", b"sample_count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BenchmarkScore: _TypeAlias = BenchmarkScore  # noqa: Y015
+
+@_typing.final
+class TrainingSummary(_message.Message):
+    """TrainingSummary says how a training went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLETED_STEPS_FIELD_NUMBER: _builtins.int
+    COMPLETED_EPOCHS_FIELD_NUMBER: _builtins.int
+    FIRST_LOSS_FIELD_NUMBER: _builtins.int
+    FINAL_LOSS_FIELD_NUMBER: _builtins.int
+    EVAL_LOSS_FIELD_NUMBER: _builtins.int
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    RESUMED_FROM_STEP_FIELD_NUMBER: _builtins.int
+    completed_steps: _builtins.int
+    completed_epochs: _builtins.float
+    first_loss: _builtins.float
+    """Of the first and the last logged step."""
+    final_loss: _builtins.float
+    eval_loss: _builtins.float
+    """Of the held-out data at the end."""
+    token_count: _builtins.int
+    """Seen in training."""
+    resumed_from_step: _builtins.int
+    """Step that the last attempt went on from; 0 unless it resumed."""
+    def __init__(
+        self,
+        *,
+        completed_steps: _builtins.int = ...,
+        completed_epochs: _builtins.float = ...,
+        first_loss: _builtins.float | None = ...,
+        final_loss: _builtins.float | None = ...,
+        eval_loss: _builtins.float | None = ...,
+        token_count: _builtins.int = ...,
+        resumed_from_step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_eval_loss", b"_eval_loss", "_final_loss", b"_final_loss", "_first_loss", b"_first_loss", "eval_loss", b"eval_loss", "final_loss", b"final_loss", "first_loss", b"first_loss"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eval_loss", b"_eval_loss", "_final_loss", b"_final_loss", "_first_loss", b"_first_loss", "completed_epochs", b"completed_epochs", "completed_steps", b"completed_steps", "eval_loss", b"eval_loss", "final_loss", b"final_loss", "first_loss", b"first_loss", "resumed_from_step", b"resumed_from_step", "token_count", b"token_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__eval_loss: _TypeAlias = _typing.Literal["eval_loss"]  # noqa: Y015
+    _WhichOneofArgType__eval_loss: _TypeAlias = _typing.Literal["_eval_loss", b"_eval_loss"]  # noqa: Y015
+    _WhichOneofReturnType__final_loss: _TypeAlias = _typing.Literal["final_loss"]  # noqa: Y015
+    _WhichOneofArgType__final_loss: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss"]  # noqa: Y015
+    _WhichOneofReturnType__first_loss: _TypeAlias = _typing.Literal["first_loss"]  # noqa: Y015
+    _WhichOneofArgType__first_loss: _TypeAlias = _typing.Literal["_first_loss", b"_first_loss"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eval_loss) -> _WhichOneofReturnType__eval_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__final_loss) -> _WhichOneofReturnType__final_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_loss) -> _WhichOneofReturnType__first_loss | None: ...
+
+Global___TrainingSummary: _TypeAlias = TrainingSummary  # noqa: Y015

@@ -26,19 +26,29 @@ from jobplane.kinds.ml.v1 import ml_pb2 as jobplane_dot_kinds_dot_ml_dot_v1_dot_
 from jobplane.refs.v1 import refs_pb2 as jobplane_dot_refs_dot_v1_dot_refs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/pretrain/v1/pretrain.proto\x12\x1ajobplane.kinds.pretrain.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xae\x02\n\x0cPretrainSpec\x12>\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefR\x0c\x61rchitecture\x12:\n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32 .jobplane.refs.v1.DatasetVersionR\x07\x64\x61taset\x12\x1b\n\tmax_steps\x18\x03 \x01(\x03R\x08maxSteps\x12\x1d\n\nbatch_size\x18\x04 \x01(\x05R\tbatchSize\x12#\n\rlearning_rate\x18\x05 \x01(\x01R\x0clearningRate\x12\x41\n\x0b\x65val_policy\x18\x06 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\"\xe3\x01\n\x0ePretrainResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12N\n\x06scores\x18\x02 \x03(\x0b\x32\x36.jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)jobplane/kinds/pretrain/v1/pretrain.proto\x12\x1ajobplane.kinds.pretrain.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xa0\x03\n\x0cPretrainSpec\x12\x46\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\x0c\x61rchitecture\x12\x42\n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32 .jobplane.refs.v1.DatasetVersionB\x06\xbaH\x03\xc8\x01\x01R\x07\x64\x61taset\x12:\n\x08training\x18\x03 \x01(\x0b\x32\x1e.jobplane.kinds.ml.v1.TrainingR\x08training\x12\x41\n\x0b\x65val_policy\x18\x04 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\x12\x84\x01\n\x06\x66\x61mily\x18\x05 \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66\x61mily\"\xcf\x04\n\x0ePretrainResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12N\n\x06scores\x18\x02 \x03(\x0b\x32\x36.jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x12\x61\n\rscore_details\x18\x04 \x03(\x0b\x32<.jobplane.kinds.pretrain.v1.PretrainResult.ScoreDetailsEntryR\x0cscoreDetails\x12\x41\n\x08training\x18\x05 \x01(\x0b\x32%.jobplane.kinds.ml.v1.TrainingSummaryR\x08training\x12)\n\x10total_parameters\x18\x06 \x01(\x03R\x0ftotalParameters\x12#\n\nperplexity\x18\x07 \x01(\x01H\x00R\nperplexity\x88\x01\x01\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x65\n\x11ScoreDetailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12:\n\x05value\x18\x02 \x01(\x0b\x32$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x02\x38\x01\x42\r\n\x0b_perplexityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.pretrain.v1.pretrain_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PRETRAINSPEC'].fields_by_name['architecture']._loaded_options = None
+  _globals['_PRETRAINSPEC'].fields_by_name['architecture']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_PRETRAINSPEC'].fields_by_name['dataset']._loaded_options = None
+  _globals['_PRETRAINSPEC'].fields_by_name['dataset']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_PRETRAINSPEC'].fields_by_name['family']._loaded_options = None
+  _globals['_PRETRAINSPEC'].fields_by_name['family']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
   _globals['_PRETRAINRESULT_SCORESENTRY']._loaded_options = None
   _globals['_PRETRAINRESULT_SCORESENTRY']._serialized_options = b'8\001'
+  _globals['_PRETRAINRESULT_SCOREDETAILSENTRY']._loaded_options = None
+  _globals['_PRETRAINRESULT_SCOREDETAILSENTRY']._serialized_options = b'8\001'
   _globals['_PRETRAINSPEC']._serialized_start=134
-  _globals['_PRETRAINSPEC']._serialized_end=436
-  _globals['_PRETRAINRESULT']._serialized_start=439
-  _globals['_PRETRAINRESULT']._serialized_end=666
-  _globals['_PRETRAINRESULT_SCORESENTRY']._serialized_start=609
-  _globals['_PRETRAINRESULT_SCORESENTRY']._serialized_end=666
+  _globals['_PRETRAINSPEC']._serialized_end=550
+  _globals['_PRETRAINRESULT']._serialized_start=553
+  _globals['_PRETRAINRESULT']._serialized_end=1144
+  _globals['_PRETRAINRESULT_SCORESENTRY']._serialized_start=969
+  _globals['_PRETRAINRESULT_SCORESENTRY']._serialized_end=1026
+  _globals['_PRETRAINRESULT_SCOREDETAILSENTRY']._serialized_start=1028
+  _globals['_PRETRAINRESULT_SCOREDETAILSENTRY']._serialized_end=1129
 # @@protoc_insertion_point(module_scope)

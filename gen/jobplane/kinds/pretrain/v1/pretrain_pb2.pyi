@@ -22,21 +22,31 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PretrainSpec(_message.Message):
+    """PretrainSpec trains a small causal language model from scratch."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ARCHITECTURE_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
-    MAX_STEPS_FIELD_NUMBER: _builtins.int
-    BATCH_SIZE_FIELD_NUMBER: _builtins.int
-    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
     EVAL_POLICY_FIELD_NUMBER: _builtins.int
-    max_steps: _builtins.int
-    batch_size: _builtins.int
-    learning_rate: _builtins.float
+    FAMILY_FIELD_NUMBER: _builtins.int
+    family: _builtins.str
+    """Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the
+    architecture's name.
+    """
     @_builtins.property
-    def architecture(self) -> _refs_pb2.ModelRef: ...
+    def architecture(self) -> _refs_pb2.ModelRef:
+        """Whose shape and tokenizer are used; the weights start at random."""
+
     @_builtins.property
-    def dataset(self) -> _refs_pb2.DatasetVersion: ...
+    def dataset(self) -> _refs_pb2.DatasetVersion:
+        """Of format text."""
+
+    @_builtins.property
+    def training(self) -> _ml_pb2.Training:
+        """Default learning rate is 3e-4."""
+
     @_builtins.property
     def eval_policy(self) -> _ml_pb2.EvalPolicy: ...
     def __init__(
@@ -44,14 +54,13 @@ class PretrainSpec(_message.Message):
         *,
         architecture: _refs_pb2.ModelRef | None = ...,
         dataset: _refs_pb2.DatasetVersion | None = ...,
-        max_steps: _builtins.int = ...,
-        batch_size: _builtins.int = ...,
-        learning_rate: _builtins.float = ...,
+        training: _ml_pb2.Training | None = ...,
         eval_policy: _ml_pb2.EvalPolicy | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "dataset", b"dataset", "eval_policy", b"eval_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "dataset", b"dataset", "eval_policy", b"eval_policy", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "batch_size", b"batch_size", "dataset", b"dataset", "eval_policy", b"eval_policy", "learning_rate", b"learning_rate", "max_steps", b"max_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "dataset", b"dataset", "eval_policy", b"eval_policy", "family", b"family", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -59,8 +68,6 @@ Global___PretrainSpec: _TypeAlias = PretrainSpec  # noqa: Y015
 
 @_typing.final
 class PretrainResult(_message.Message):
-    """PretrainResult names what was produced."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -83,30 +90,70 @@ class PretrainResult(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ScoreDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _ml_pb2.BenchmarkScore: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _ml_pb2.BenchmarkScore | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     FAILED_GATES_FIELD_NUMBER: _builtins.int
+    SCORE_DETAILS_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    TOTAL_PARAMETERS_FIELD_NUMBER: _builtins.int
+    PERPLEXITY_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """Name of the registered model."""
+    total_parameters: _builtins.int
+    perplexity: _builtins.float
+    """Of the held-out data."""
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark."""
 
     @_builtins.property
     def failed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Benchmarks that missed their bound."""
 
+    @_builtins.property
+    def score_details(self) -> _containers.MessageMap[_builtins.str, _ml_pb2.BenchmarkScore]:
+        """By benchmark, with intervals."""
+
+    @_builtins.property
+    def training(self) -> _ml_pb2.TrainingSummary: ...
     def __init__(
         self,
         *,
         model_version: _builtins.str = ...,
         scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         failed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        score_details: _abc.Mapping[_builtins.str, _ml_pb2.BenchmarkScore] | None = ...,
+        training: _ml_pb2.TrainingSummary | None = ...,
+        total_parameters: _builtins.int = ...,
+        perplexity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_perplexity", b"_perplexity", "perplexity", b"perplexity", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_perplexity", b"_perplexity", "failed_gates", b"failed_gates", "model_version", b"model_version", "perplexity", b"perplexity", "score_details", b"score_details", "scores", b"scores", "total_parameters", b"total_parameters", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__perplexity: _TypeAlias = _typing.Literal["perplexity"]  # noqa: Y015
+    _WhichOneofArgType__perplexity: _TypeAlias = _typing.Literal["_perplexity", b"_perplexity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__perplexity) -> _WhichOneofReturnType__perplexity | None: ...
 
 Global___PretrainResult: _TypeAlias = PretrainResult  # noqa: Y015

@@ -25,19 +25,45 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#jobplane/kinds/probe/v1/probe.proto\x12\x17jobplane.kinds.probe.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb4\x07\n\tProbeSpec\x12\x19\n\x05steps\x18\x01 \x01(\x05H\x00R\x05steps\x88\x01\x01\x12>\n\rstep_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0cstepDuration\x12)\n\x10\x63heckpoint_every\x18\x03 \x01(\x05R\x0f\x63heckpointEvery\x12 \n\x0c\x66\x61il_at_step\x18\x04 \x01(\x05R\nfailAtStep\x12Q\n\x0c\x66\x61ilure_mode\x18\x05 \x01(\x0e\x32..jobplane.kinds.probe.v1.ProbeSpec.FailureModeR\x0b\x66\x61ilureMode\x12)\n\x10\x66\x61iling_attempts\x18\x06 \x01(\x05R\x0f\x66\x61ilingAttempts\x12\x1e\n\x0b\x61sk_at_step\x18\x07 \x01(\x05R\taskAtStep\x12%\n\x0e\x61rtifact_bytes\x18\x08 \x01(\x03R\rartifactBytes\x12\x1d\n\ntable_rows\x18\t \x01(\x03R\ttableRows\x12\x12\n\x04gaps\x18\n \x01(\x05R\x04gaps\x12#\n\rignore_cancel\x18\x0b \x01(\x08R\x0cignoreCancel\x12\x1b\n\tlog_bytes\x18\x0c \x01(\x03R\x08logBytes\x12\x18\n\x07orphans\x18\r \x01(\x05R\x07orphans\x12J\n\tisolation\x18\x0e \x01(\x0e\x32,.jobplane.kinds.probe.v1.ProbeSpec.IsolationR\tisolation\x12\x18\n\x07metrics\x18\x0f \x01(\x08R\x07metrics\"\xe5\x01\n\x0b\x46\x61ilureMode\x12\x1c\n\x18\x46\x41ILURE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ILURE_MODE_RAISE\x10\x01\x12 \n\x1c\x46\x41ILURE_MODE_RAISE_RETRYABLE\x10\x02\x12\x15\n\x11\x46\x41ILURE_MODE_EXIT\x10\x03\x12\x19\n\x15\x46\x41ILURE_MODE_SEGFAULT\x10\x04\x12\x1e\n\x1a\x46\x41ILURE_MODE_OUT_OF_MEMORY\x10\x05\x12\x15\n\x11\x46\x41ILURE_MODE_HANG\x10\x06\x12\x15\n\x11\x46\x41ILURE_MODE_EVAL\x10\x07\"S\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x15\n\x11ISOLATION_PROCESS\x10\x01\x12\x14\n\x10ISOLATION_THREAD\x10\x02\x42\x08\n\x06_steps\"b\n\x0bProbeResult\x12\'\n\x0f\x63ompleted_steps\x18\x01 \x01(\x05R\x0e\x63ompletedSteps\x12*\n\x11resumed_from_step\x18\x02 \x01(\x05R\x0fresumedFromStepb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#jobplane/kinds/probe/v1/probe.proto\x12\x17jobplane.kinds.probe.v1\x1a\x1egoogle/protobuf/duration.proto\"\xda\x08\n\tProbeSpec\x12&\n\x05steps\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00H\x00R\x05steps\x88\x01\x01\x12M\n\rstep_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00R\x0cstepDuration\x12\x36\n\x10\x63heckpoint_every\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\x0f\x63heckpointEvery\x12-\n\x0c\x66\x61il_at_step\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\nfailAtStep\x12[\n\x0c\x66\x61ilure_mode\x18\x05 \x01(\x0e\x32..jobplane.kinds.probe.v1.ProbeSpec.FailureModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0b\x66\x61ilureMode\x12\x35\n\x10\x66\x61iling_attempts\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x0f\x66\x61ilingAttempts\x12+\n\x0b\x61sk_at_step\x18\x07 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\taskAtStep\x12\x34\n\x0e\x61rtifact_bytes\x18\x08 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x80\x80\x80\x08(\x00R\rartifactBytes\x12+\n\ntable_rows\x18\t \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\xad\xe2\x04(\x00R\ttableRows\x12\x1e\n\x04gaps\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00R\x04gaps\x12#\n\rignore_cancel\x18\x0b \x01(\x08R\x0cignoreCancel\x12*\n\tlog_bytes\x18\x0c \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x80\x80\x80\x04(\x00R\x08logBytes\x12#\n\x07orphans\x18\r \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x10(\x00R\x07orphans\x12T\n\tisolation\x18\x0e \x01(\x0e\x32,.jobplane.kinds.probe.v1.ProbeSpec.IsolationB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tisolation\x12\x18\n\x07metrics\x18\x0f \x01(\x08R\x07metrics\"\xe5\x01\n\x0b\x46\x61ilureMode\x12\x1c\n\x18\x46\x41ILURE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ILURE_MODE_RAISE\x10\x01\x12 \n\x1c\x46\x41ILURE_MODE_RAISE_RETRYABLE\x10\x02\x12\x15\n\x11\x46\x41ILURE_MODE_EXIT\x10\x03\x12\x19\n\x15\x46\x41ILURE_MODE_SEGFAULT\x10\x04\x12\x1e\n\x1a\x46\x41ILURE_MODE_OUT_OF_MEMORY\x10\x05\x12\x15\n\x11\x46\x41ILURE_MODE_HANG\x10\x06\x12\x15\n\x11\x46\x41ILURE_MODE_EVAL\x10\x07\"S\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x15\n\x11ISOLATION_PROCESS\x10\x01\x12\x14\n\x10ISOLATION_THREAD\x10\x02\x42\x08\n\x06_steps\"b\n\x0bProbeResult\x12\'\n\x0f\x63ompleted_steps\x18\x01 \x01(\x05R\x0e\x63ompletedSteps\x12*\n\x11resumed_from_step\x18\x02 \x01(\x05R\x0fresumedFromStepb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.probe.v1.probe_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['steps']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['steps']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_PROBESPEC'].fields_by_name['step_duration']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['step_duration']._serialized_options = b'\272H\n\252\001\007\"\003\010\220\0342\000'
+  _globals['_PROBESPEC'].fields_by_name['checkpoint_every']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['checkpoint_every']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_PROBESPEC'].fields_by_name['fail_at_step']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['fail_at_step']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_PROBESPEC'].fields_by_name['failure_mode']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['failure_mode']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_PROBESPEC'].fields_by_name['failing_attempts']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['failing_attempts']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_PROBESPEC'].fields_by_name['ask_at_step']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['ask_at_step']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_PROBESPEC'].fields_by_name['artifact_bytes']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['artifact_bytes']._serialized_options = b'\272H\n\"\010\030\200\200\200\200\010(\000'
+  _globals['_PROBESPEC'].fields_by_name['table_rows']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['table_rows']._serialized_options = b'\272H\t\"\007\030\200\255\342\004(\000'
+  _globals['_PROBESPEC'].fields_by_name['gaps']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['gaps']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_PROBESPEC'].fields_by_name['log_bytes']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['log_bytes']._serialized_options = b'\272H\n\"\010\030\200\200\200\200\004(\000'
+  _globals['_PROBESPEC'].fields_by_name['orphans']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['orphans']._serialized_options = b'\272H\006\032\004\030\020(\000'
+  _globals['_PROBESPEC'].fields_by_name['isolation']._loaded_options = None
+  _globals['_PROBESPEC'].fields_by_name['isolation']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_PROBESPEC']._serialized_start=97
-  _globals['_PROBESPEC']._serialized_end=1045
-  _globals['_PROBESPEC_FAILUREMODE']._serialized_start=721
-  _globals['_PROBESPEC_FAILUREMODE']._serialized_end=950
-  _globals['_PROBESPEC_ISOLATION']._serialized_start=952
-  _globals['_PROBESPEC_ISOLATION']._serialized_end=1035
-  _globals['_PROBERESULT']._serialized_start=1047
-  _globals['_PROBERESULT']._serialized_end=1145
+  _globals['_PROBESPEC']._serialized_end=1211
+  _globals['_PROBESPEC_FAILUREMODE']._serialized_start=887
+  _globals['_PROBESPEC_FAILUREMODE']._serialized_end=1116
+  _globals['_PROBESPEC_ISOLATION']._serialized_start=1118
+  _globals['_PROBESPEC_ISOLATION']._serialized_end=1201
+  _globals['_PROBERESULT']._serialized_start=1213
+  _globals['_PROBERESULT']._serialized_end=1311
 # @@protoc_insertion_point(module_scope)

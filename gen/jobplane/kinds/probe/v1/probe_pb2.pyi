@@ -100,22 +100,24 @@ class ProbeSpec(_message.Message):
     ISOLATION_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
-    """Default 1, at most 100,000. Each step reports progress with unit "step"."""
+    """0..100,000, default 1. Each step reports progress with unit "step"."""
     checkpoint_every: _builtins.int
-    """Saves a checkpoint after every n steps; 0 never."""
+    """Saves a checkpoint after every n steps, 0..100,000; 0 never."""
     fail_at_step: _builtins.int
-    """Fails at this step, counted from 1; 0 never."""
+    """Fails at this step, counted from 1, at most 100,000; 0 never."""
     failure_mode: Global___ProbeSpec.FailureMode.ValueType
     failing_attempts: _builtins.int
-    """Attempts that fail before one passes; 0 means every attempt."""
+    """Attempts that fail before one passes, 0..1000; 0 means every attempt."""
     ask_at_step: _builtins.int
-    """Asks one required question "proceed" with choices yes and no at this step; "no" fails the job."""
+    """Asks one required question "proceed" with choices yes and no at this step, counted from 1,
+    at most 100,000; "no" fails the job. 0 never.
+    """
     artifact_bytes: _builtins.int
     """Writes the artifact "payload.bin" of this size, at most 2 GiB."""
     table_rows: _builtins.int
     """Writes the artifact "table.csv" (columns: index, square, text) with this many rows, at most 10,000,000."""
     gaps: _builtins.int
-    """Ends SUCCEEDED_WITH_GAPS with this many gaps."""
+    """Ends SUCCEEDED_WITH_GAPS with this many gaps, at most 1000; 0 means SUCCEEDED."""
     ignore_cancel: _builtins.bool
     """Ignores cancel and SIGTERM; only a kill ends it."""
     log_bytes: _builtins.int
@@ -127,7 +129,7 @@ class ProbeSpec(_message.Message):
     """Reports the metric "value" with the step number at each step."""
     @_builtins.property
     def step_duration(self) -> _duration_pb2.Duration:
-        """Default 0, at most 1 h."""
+        """0 s..1 h, default 0 s."""
 
     def __init__(
         self,

@@ -22,17 +22,44 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from jobplane.kinds.quant.v1 import quant_pb2 as jobplane_dot_kinds_dot_quant_dot_v1_dot_quant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\"\xae\x01\n\x0eQuantTrainSpec\x12\x1a\n\x08horizons\x18\x01 \x03(\x05R\x08horizons\x12!\n\x0c\x66\x65\x61ture_mode\x18\x02 \x01(\tR\x0b\x66\x65\x61tureMode\x12\'\n\x0csurvivorship\x18\x03 \x01(\x08H\x00R\x0csurvivorship\x88\x01\x01\x12#\n\rfull_universe\x18\x04 \x01(\x08R\x0c\x66ullUniverseB\x0f\n\r_survivorship\"\x12\n\x10QuantTrainResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xd0\x07\n\x0eQuantTrainSpec\x12/\n\x08horizons\x18\x01 \x03(\x05\x42\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\x07\x1a\x05\x18\xfc\x01(\x01R\x08horizons\x12\x86\x01\n\x0c\x66\x65\x61ture_mode\x18\x02 \x01(\tBc\xbaH`\xba\x01]\n\x0c\x66\x65\x61ture_mode\x12$must be core, full, minimal or empty\x1a\'this in [\'\', \'core\', \'full\', \'minimal\']R\x0b\x66\x65\x61tureMode\x12\'\n\x0csurvivorship\x18\x03 \x01(\x08H\x00R\x0csurvivorship\x88\x01\x01\x12#\n\rfull_universe\x18\x04 \x01(\x08R\x0c\x66ullUniverse\x12\x87\x01\n\x07tickers\x18\x05 \x03(\tBm\xbaHj\x92\x01g\x10\x88\'\x18\x01\"`\xba\x01]\n\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')R\x07tickers\x12$\n\x05years\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05years\x88\x01\x01\x12)\n\x08n_splits\x18\x07 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x02R\x07nSplits\x88\x01\x01\x12)\n\x07\x65mbargo\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xfc\x01(\x00H\x03R\x07\x65mbargo\x88\x01\x01\x12\x46\n\tsynthetic\x18\t \x01(\x0b\x32(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x12 \n\x04seed\x18\n \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x04R\x04seed\x88\x01\x01\x12\x84\x01\n\x06\x66\x61mily\x18\x0b \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66\x61mily:m\xbaHj\x1ah\n\x08universe\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universeB\x0f\n\r_survivorshipB\x08\n\x06_yearsB\x0b\n\t_n_splitsB\n\n\x08_embargoB\x07\n\x05_seedR\x13survivorship_filter\"\x9e\x04\n\x10QuantTrainResult\x12i\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x42.jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntryR\rmodelVersions\x12V\n\x07quality\x18\x02 \x03(\x0b\x32<.jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntryR\x07quality\x12\x38\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32$.jobplane.kinds.quant.v1.DataSummaryR\x04\x64\x61ta\x12>\n\tdata_mode\x18\x04 \x01(\x0e\x32!.jobplane.kinds.quant.v1.DataModeR\x08\x64\x61taMode\x12#\n\rfeature_count\x18\x05 \x01(\x05R\x0c\x66\x65\x61tureCount\x1a@\n\x12ModelVersionsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x66\n\x0cQualityEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12@\n\x05value\x18\x02 \x01(\x0b\x32*.jobplane.kinds.quant.v1.PredictionQualityR\x05value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.quant_train.v1.quant_train_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUANTTRAINSPEC']._serialized_start=83
-  _globals['_QUANTTRAINSPEC']._serialized_end=257
-  _globals['_QUANTTRAINRESULT']._serialized_start=259
-  _globals['_QUANTTRAINRESULT']._serialized_end=277
+  _globals['_QUANTTRAINSPEC'].fields_by_name['horizons']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['horizons']._serialized_options = b'\272H\020\222\001\r\020\020\030\001\"\007\032\005\030\374\001(\001'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['feature_mode']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['feature_mode']._serialized_options = b'\272H`\272\001]\n\014feature_mode\022$must be core, full, minimal or empty\032\'this in [\'\', \'core\', \'full\', \'minimal\']'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['tickers']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['tickers']._serialized_options = b'\272Hj\222\001g\020\210\'\030\001\"`\272\001]\n\006ticker\022%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\032,this.matches(\'^[A-Z0-9][A-Z0-9.^=-]{0,15}$\')'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['years']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['years']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['n_splits']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['n_splits']._serialized_options = b'\272H\006\032\004\030\024(\002'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['embargo']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['embargo']._serialized_options = b'\272H\007\032\005\030\374\001(\000'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['seed']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['seed']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_QUANTTRAINSPEC'].fields_by_name['family']._loaded_options = None
+  _globals['_QUANTTRAINSPEC'].fields_by_name['family']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
+  _globals['_QUANTTRAINSPEC']._loaded_options = None
+  _globals['_QUANTTRAINSPEC']._serialized_options = b'\272Hj\032h\n\010universe\022,tickers and full_universe exclude each other\032.size(this.tickers) == 0 || !this.full_universe'
+  _globals['_QUANTTRAINRESULT_MODELVERSIONSENTRY']._loaded_options = None
+  _globals['_QUANTTRAINRESULT_MODELVERSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_QUANTTRAINRESULT_QUALITYENTRY']._loaded_options = None
+  _globals['_QUANTTRAINRESULT_QUALITYENTRY']._serialized_options = b'8\001'
+  _globals['_QUANTTRAINSPEC']._serialized_start=120
+  _globals['_QUANTTRAINSPEC']._serialized_end=1096
+  _globals['_QUANTTRAINRESULT']._serialized_start=1099
+  _globals['_QUANTTRAINRESULT']._serialized_end=1641
+  _globals['_QUANTTRAINRESULT_MODELVERSIONSENTRY']._serialized_start=1473
+  _globals['_QUANTTRAINRESULT_MODELVERSIONSENTRY']._serialized_end=1537
+  _globals['_QUANTTRAINRESULT_QUALITYENTRY']._serialized_start=1539
+  _globals['_QUANTTRAINRESULT_QUALITYENTRY']._serialized_end=1641
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from jobplane.kinds.quant.v1 import quant_pb2 as _quant_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,7 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class QuantTrainSpec(_message.Message):
-    """QuantTrainSpec trains quant models."""
+    """QuantTrainSpec trains an ensemble per horizon on the price table inputs["prices"], or on a
+    synthetic market, and registers it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -28,15 +31,44 @@ class QuantTrainSpec(_message.Message):
     FEATURE_MODE_FIELD_NUMBER: _builtins.int
     SURVIVORSHIP_FIELD_NUMBER: _builtins.int
     FULL_UNIVERSE_FIELD_NUMBER: _builtins.int
+    TICKERS_FIELD_NUMBER: _builtins.int
+    YEARS_FIELD_NUMBER: _builtins.int
+    N_SPLITS_FIELD_NUMBER: _builtins.int
+    EMBARGO_FIELD_NUMBER: _builtins.int
+    SYNTHETIC_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     feature_mode: _builtins.str
-    """Feature set."""
+    """"core" (default), "full" or "minimal"."""
     survivorship: _builtins.bool
-    """Whether survivorship-free data is used."""
+    """True (default) keeps delisted tickers to their last day; false takes only those alive at
+    the end, and the result then carries the warning SURVIVORSHIP_BIAS.
+    """
     full_universe: _builtins.bool
-    """Whether the full universe is used."""
+    """Takes illiquid tickers too. Excludes tickers."""
+    years: _builtins.int
+    """Last years of the table to use, 1..100, default 15."""
+    n_splits: _builtins.int
+    """Walk-forward folds, 2..20, default 5."""
+    embargo: _builtins.int
+    """Sessions dropped between training and test on top of the horizon, 0..252, default 5."""
+    seed: _builtins.int
+    """Default 0."""
+    family: _builtins.str
+    """Model family that the versions are counted in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62},
+    default "quant".
+    """
     @_builtins.property
     def horizons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Horizons in days."""
+        """In sessions: at most 16 different ones, 1..252 each; empty means 10."""
+
+    @_builtins.property
+    def tickers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 5000; empty means all liquid ones."""
+
+    @_builtins.property
+    def synthetic(self) -> _quant_pb2.SyntheticMarket:
+        """Used where there is no input "prices"."""
 
     def __init__(
         self,
@@ -45,27 +77,118 @@ class QuantTrainSpec(_message.Message):
         feature_mode: _builtins.str = ...,
         survivorship: _builtins.bool | None = ...,
         full_universe: _builtins.bool = ...,
+        tickers: _abc.Iterable[_builtins.str] | None = ...,
+        years: _builtins.int | None = ...,
+        n_splits: _builtins.int | None = ...,
+        embargo: _builtins.int | None = ...,
+        synthetic: _quant_pb2.SyntheticMarket | None = ...,
+        seed: _builtins.int | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_survivorship", b"_survivorship", "survivorship", b"survivorship"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_n_splits", b"_n_splits", "_seed", b"_seed", "_survivorship", b"_survivorship", "_years", b"_years", "embargo", b"embargo", "n_splits", b"n_splits", "seed", b"seed", "survivorship", b"survivorship", "synthetic", b"synthetic", "years", b"years"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_survivorship", b"_survivorship", "feature_mode", b"feature_mode", "full_universe", b"full_universe", "horizons", b"horizons", "survivorship", b"survivorship"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_embargo", b"_embargo", "_n_splits", b"_n_splits", "_seed", b"_seed", "_survivorship", b"_survivorship", "_years", b"_years", "embargo", b"embargo", "family", b"family", "feature_mode", b"feature_mode", "full_universe", b"full_universe", "horizons", b"horizons", "n_splits", b"n_splits", "seed", b"seed", "survivorship", b"survivorship", "synthetic", b"synthetic", "tickers", b"tickers", "years", b"years"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__embargo: _TypeAlias = _typing.Literal["embargo"]  # noqa: Y015
+    _WhichOneofArgType__embargo: _TypeAlias = _typing.Literal["_embargo", b"_embargo"]  # noqa: Y015
+    _WhichOneofReturnType__n_splits: _TypeAlias = _typing.Literal["n_splits"]  # noqa: Y015
+    _WhichOneofArgType__n_splits: _TypeAlias = _typing.Literal["_n_splits", b"_n_splits"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__survivorship: _TypeAlias = _typing.Literal["survivorship"]  # noqa: Y015
     _WhichOneofArgType__survivorship: _TypeAlias = _typing.Literal["_survivorship", b"_survivorship"]  # noqa: Y015
+    _WhichOneofReturnType__years: _TypeAlias = _typing.Literal["years"]  # noqa: Y015
+    _WhichOneofArgType__years: _TypeAlias = _typing.Literal["_years", b"_years"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__embargo) -> _WhichOneofReturnType__embargo | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_splits) -> _WhichOneofReturnType__n_splits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__survivorship) -> _WhichOneofReturnType__survivorship | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__years) -> _WhichOneofReturnType__years | None: ...
 
 Global___QuantTrainSpec: _TypeAlias = QuantTrainSpec  # noqa: Y015
 
 @_typing.final
 class QuantTrainResult(_message.Message):
+    """QuantTrainResult is the summary; models, folds and predictions are artifacts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ModelVersionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QualityEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _quant_pb2.PredictionQuality: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _quant_pb2.PredictionQuality | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_VERSIONS_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    DATA_MODE_FIELD_NUMBER: _builtins.int
+    FEATURE_COUNT_FIELD_NUMBER: _builtins.int
+    data_mode: _quant_pb2.DataMode.ValueType
+    feature_count: _builtins.int
+    """Features after the mode was applied."""
+    @_builtins.property
+    def model_versions(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """Name of the registered model by horizon."""
+
+    @_builtins.property
+    def quality(self) -> _containers.MessageMap[_builtins.int, _quant_pb2.PredictionQuality]:
+        """By horizon."""
+
+    @_builtins.property
+    def data(self) -> _quant_pb2.DataSummary: ...
     def __init__(
         self,
+        *,
+        model_versions: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
+        quality: _abc.Mapping[_builtins.int, _quant_pb2.PredictionQuality] | None = ...,
+        data: _quant_pb2.DataSummary | None = ...,
+        data_mode: _quant_pb2.DataMode.ValueType = ...,
+        feature_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "data_mode", b"data_mode", "feature_count", b"feature_count", "model_versions", b"model_versions", "quality", b"quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,19 +26,55 @@ from jobplane.kinds.ml.v1 import ml_pb2 as jobplane_dot_kinds_dot_ml_dot_v1_dot_
 from jobplane.refs.v1 import refs_pb2 as jobplane_dot_refs_dot_v1_dot_refs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!jobplane/kinds/rlhf/v1/rlhf.proto\x12\x16jobplane.kinds.rlhf.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\x9e\x02\n\x08RlhfSpec\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefR\x05model\x12)\n\x10\x61lignment_method\x18\x02 \x01(\tR\x0f\x61lignmentMethod\x12!\n\x0creward_model\x18\x03 \x01(\tR\x0brewardModel\x12O\n\x12preference_dataset\x18\x04 \x01(\x0b\x32 .jobplane.refs.v1.DatasetVersionR\x11preferenceDataset\x12\x41\n\x0b\x65val_policy\x18\x05 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\"\xd7\x01\n\nRlhfResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12\x46\n\x06scores\x18\x02 \x03(\x0b\x32..jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!jobplane/kinds/rlhf/v1/rlhf.proto\x12\x16jobplane.kinds.rlhf.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\x86\x0e\n\x08RlhfSpec\x12\x38\n\x05model\x18\x01 \x01(\x0b\x32\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\x05model\x12\xc6\x01\n\x10\x61lignment_method\x18\x02 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n\x10\x61lignment_method\x12\x37must be dpo, kto, orpo, grpo, rloo, ppo or reward_model\x1a\x45this in [\'dpo\', \'kto\', \'orpo\', \'grpo\', \'rloo\', \'ppo\', \'reward_model\']R\x0f\x61lignmentMethod\x12\xd6\x01\n\x0creward_model\x18\x03 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n\x11reward_model_name\x12,must be projects/{project}/models/{model_id}\x1agthis == \'\' || this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')R\x0brewardModel\x12W\n\x12preference_dataset\x18\x04 \x01(\x0b\x32 .jobplane.refs.v1.DatasetVersionB\x06\xbaH\x03\xc8\x01\x01R\x11preferenceDataset\x12\x41\n\x0b\x65val_policy\x18\x05 \x01(\x0b\x32 .jobplane.kinds.ml.v1.EvalPolicyR\nevalPolicy\x12:\n\x08training\x18\x06 \x01(\x0b\x32\x1e.jobplane.kinds.ml.v1.TrainingR\x08training\x12.\n\x04lora\x18\x07 \x01(\x0b\x32\x1a.jobplane.kinds.ml.v1.LoraR\x04lora\x12\x32\n\x04\x62\x65ta\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x04\x62\x65ta\x88\x01\x01\x12-\n\ngroup_size\x18\t \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18@(\x02H\x01R\tgroupSize\x88\x01\x01\x12\x35\n\x0emax_new_tokens\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x80@(\x01H\x02R\x0cmaxNewTokens\x88\x01\x01\x12\x36\n\x03ppo\x18\x0b \x01(\x0b\x32$.jobplane.kinds.rlhf.v1.RlhfSpec.PpoR\x03ppo\x12\x84\x01\n\x06\x66\x61mily\x18\x0c \x01(\tBl\xbaHi\xba\x01\x63\n\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a\x31this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\xd8\x01\x01R\x06\x66\x61mily\x1a\xdc\x03\n\x03Ppo\x12=\n\nclip_range\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\tclipRange\x88\x01\x01\x12=\n\ngae_lambda\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01R\tgaeLambda\x88\x01\x01\x12:\n\x08\x64iscount\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\x08\x64iscount\x88\x01\x01\x12;\n\ttarget_kl\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03R\x08targetKl\x88\x01\x01\x12K\n\x11value_coefficient\x18\x05 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x04R\x10valueCoefficient\x88\x01\x01\x12\x31\n\x0cinner_epochs\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x05R\x0binnerEpochs\x88\x01\x01\x42\r\n\x0b_clip_rangeB\r\n\x0b_gae_lambdaB\x0b\n\t_discountB\x0c\n\n_target_klB\x14\n\x12_value_coefficientB\x0f\n\r_inner_epochs:\xb2\x01\xbaH\xae\x01\x1a\xab\x01\n\x0creward_model\x12Jreward_model must be given for ppo, grpo and rloo, and for no other method\x1aO(this.alignment_method in [\'ppo\', \'grpo\', \'rloo\']) == (this.reward_model != \'\')B\x07\n\x05_betaB\r\n\x0b_group_sizeB\x11\n\x0f_max_new_tokens\"\x82\x05\n\nRlhfResult\x12#\n\rmodel_version\x18\x01 \x01(\tR\x0cmodelVersion\x12\x46\n\x06scores\x18\x02 \x03(\x0b\x32..jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntryR\x06scores\x12!\n\x0c\x66\x61iled_gates\x18\x03 \x03(\tR\x0b\x66\x61iledGates\x12Y\n\rscore_details\x18\x04 \x03(\x0b\x32\x34.jobplane.kinds.rlhf.v1.RlhfResult.ScoreDetailsEntryR\x0cscoreDetails\x12\x41\n\x08training\x18\x05 \x01(\x0b\x32%.jobplane.kinds.ml.v1.TrainingSummaryR\x08training\x12(\n\rreward_margin\x18\x06 \x01(\x01H\x00R\x0crewardMargin\x88\x01\x01\x12\x34\n\x13preference_accuracy\x18\x07 \x01(\x01H\x01R\x12preferenceAccuracy\x88\x01\x01\x12\x13\n\x02kl\x18\x08 \x01(\x01H\x02R\x02kl\x88\x01\x01\x1a\x39\n\x0bScoresEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x1a\x65\n\x11ScoreDetailsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12:\n\x05value\x18\x02 \x01(\x0b\x32$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x02\x38\x01\x42\x10\n\x0e_reward_marginB\x16\n\x14_preference_accuracyB\x05\n\x03_klb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobplane.kinds.rlhf.v1.rlhf_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['clip_range']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['clip_range']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?!\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC_PPO'].fields_by_name['gae_lambda']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['gae_lambda']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC_PPO'].fields_by_name['discount']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['discount']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC_PPO'].fields_by_name['target_kl']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['target_kl']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000Y@!\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC_PPO'].fields_by_name['value_coefficient']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['value_coefficient']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000$@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC_PPO'].fields_by_name['inner_epochs']._loaded_options = None
+  _globals['_RLHFSPEC_PPO'].fields_by_name['inner_epochs']._serialized_options = b'\272H\006\032\004\030d(\001'
+  _globals['_RLHFSPEC'].fields_by_name['model']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['model']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RLHFSPEC'].fields_by_name['alignment_method']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['alignment_method']._serialized_options = b'\272H\226\001\272\001\222\001\n\020alignment_method\0227must be dpo, kto, orpo, grpo, rloo, ppo or reward_model\032Ethis in [\'dpo\', \'kto\', \'orpo\', \'grpo\', \'rloo\', \'ppo\', \'reward_model\']'
+  _globals['_RLHFSPEC'].fields_by_name['reward_model']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['reward_model']._serialized_options = b'\272H\256\001\272\001\252\001\n\021reward_model_name\022,must be projects/{project}/models/{model_id}\032gthis == \'\' || this.matches(\'^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')'
+  _globals['_RLHFSPEC'].fields_by_name['preference_dataset']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['preference_dataset']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RLHFSPEC'].fields_by_name['beta']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['beta']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000$@!\000\000\000\000\000\000\000\000@\001'
+  _globals['_RLHFSPEC'].fields_by_name['group_size']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['group_size']._serialized_options = b'\272H\006\032\004\030@(\002'
+  _globals['_RLHFSPEC'].fields_by_name['max_new_tokens']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['max_new_tokens']._serialized_options = b'\272H\007\032\005\030\200@(\001'
+  _globals['_RLHFSPEC'].fields_by_name['family']._loaded_options = None
+  _globals['_RLHFSPEC'].fields_by_name['family']._serialized_options = b'\272Hi\272\001c\n\002id\022*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\0321this.matches(\'^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$\')\330\001\001'
+  _globals['_RLHFSPEC']._loaded_options = None
+  _globals['_RLHFSPEC']._serialized_options = b'\272H\256\001\032\253\001\n\014reward_model\022Jreward_model must be given for ppo, grpo and rloo, and for no other method\032O(this.alignment_method in [\'ppo\', \'grpo\', \'rloo\']) == (this.reward_model != \'\')'
   _globals['_RLHFRESULT_SCORESENTRY']._loaded_options = None
   _globals['_RLHFRESULT_SCORESENTRY']._serialized_options = b'8\001'
+  _globals['_RLHFRESULT_SCOREDETAILSENTRY']._loaded_options = None
+  _globals['_RLHFRESULT_SCOREDETAILSENTRY']._serialized_options = b'8\001'
   _globals['_RLHFSPEC']._serialized_start=122
-  _globals['_RLHFSPEC']._serialized_end=408
-  _globals['_RLHFRESULT']._serialized_start=411
-  _globals['_RLHFRESULT']._serialized_end=626
-  _globals['_RLHFRESULT_SCORESENTRY']._serialized_start=569
-  _globals['_RLHFRESULT_SCORESENTRY']._serialized_end=626
+  _globals['_RLHFSPEC']._serialized_end=1920
+  _globals['_RLHFSPEC_PPO']._serialized_start=1220
+  _globals['_RLHFSPEC_PPO']._serialized_end=1696
+  _globals['_RLHFRESULT']._serialized_start=1923
+  _globals['_RLHFRESULT']._serialized_end=2565
+  _globals['_RLHFRESULT_SCORESENTRY']._serialized_start=2356
+  _globals['_RLHFRESULT_SCORESENTRY']._serialized_end=2413
+  _globals['_RLHFRESULT_SCOREDETAILSENTRY']._serialized_start=2415
+  _globals['_RLHFRESULT_SCOREDETAILSENTRY']._serialized_end=2516
 # @@protoc_insertion_point(module_scope)

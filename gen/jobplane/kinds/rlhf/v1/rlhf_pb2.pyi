@@ -26,26 +26,115 @@ class RlhfSpec(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class Ppo(_message.Message):
+        """Ppo parameters."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CLIP_RANGE_FIELD_NUMBER: _builtins.int
+        GAE_LAMBDA_FIELD_NUMBER: _builtins.int
+        DISCOUNT_FIELD_NUMBER: _builtins.int
+        TARGET_KL_FIELD_NUMBER: _builtins.int
+        VALUE_COEFFICIENT_FIELD_NUMBER: _builtins.int
+        INNER_EPOCHS_FIELD_NUMBER: _builtins.int
+        clip_range: _builtins.float
+        """Above 0 to 1, default 0.2."""
+        gae_lambda: _builtins.float
+        """Of the advantage estimate, 0..1, default 0.95."""
+        discount: _builtins.float
+        """0..1, default 1."""
+        target_kl: _builtins.float
+        """That the weight of the distance adapts to, above 0 to 100, default 6."""
+        value_coefficient: _builtins.float
+        """0..10, default 0.5."""
+        inner_epochs: _builtins.int
+        """Passes over each batch of answers, 1..100, default 4."""
+        def __init__(
+            self,
+            *,
+            clip_range: _builtins.float | None = ...,
+            gae_lambda: _builtins.float | None = ...,
+            discount: _builtins.float | None = ...,
+            target_kl: _builtins.float | None = ...,
+            value_coefficient: _builtins.float | None = ...,
+            inner_epochs: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_clip_range", b"_clip_range", "_discount", b"_discount", "_gae_lambda", b"_gae_lambda", "_inner_epochs", b"_inner_epochs", "_target_kl", b"_target_kl", "_value_coefficient", b"_value_coefficient", "clip_range", b"clip_range", "discount", b"discount", "gae_lambda", b"gae_lambda", "inner_epochs", b"inner_epochs", "target_kl", b"target_kl", "value_coefficient", b"value_coefficient"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_range", b"_clip_range", "_discount", b"_discount", "_gae_lambda", b"_gae_lambda", "_inner_epochs", b"_inner_epochs", "_target_kl", b"_target_kl", "_value_coefficient", b"_value_coefficient", "clip_range", b"clip_range", "discount", b"discount", "gae_lambda", b"gae_lambda", "inner_epochs", b"inner_epochs", "target_kl", b"target_kl", "value_coefficient", b"value_coefficient"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__clip_range: _TypeAlias = _typing.Literal["clip_range"]  # noqa: Y015
+        _WhichOneofArgType__clip_range: _TypeAlias = _typing.Literal["_clip_range", b"_clip_range"]  # noqa: Y015
+        _WhichOneofReturnType__discount: _TypeAlias = _typing.Literal["discount"]  # noqa: Y015
+        _WhichOneofArgType__discount: _TypeAlias = _typing.Literal["_discount", b"_discount"]  # noqa: Y015
+        _WhichOneofReturnType__gae_lambda: _TypeAlias = _typing.Literal["gae_lambda"]  # noqa: Y015
+        _WhichOneofArgType__gae_lambda: _TypeAlias = _typing.Literal["_gae_lambda", b"_gae_lambda"]  # noqa: Y015
+        _WhichOneofReturnType__inner_epochs: _TypeAlias = _typing.Literal["inner_epochs"]  # noqa: Y015
+        _WhichOneofArgType__inner_epochs: _TypeAlias = _typing.Literal["_inner_epochs", b"_inner_epochs"]  # noqa: Y015
+        _WhichOneofReturnType__target_kl: _TypeAlias = _typing.Literal["target_kl"]  # noqa: Y015
+        _WhichOneofArgType__target_kl: _TypeAlias = _typing.Literal["_target_kl", b"_target_kl"]  # noqa: Y015
+        _WhichOneofReturnType__value_coefficient: _TypeAlias = _typing.Literal["value_coefficient"]  # noqa: Y015
+        _WhichOneofArgType__value_coefficient: _TypeAlias = _typing.Literal["_value_coefficient", b"_value_coefficient"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_range) -> _WhichOneofReturnType__clip_range | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__discount) -> _WhichOneofReturnType__discount | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__gae_lambda) -> _WhichOneofReturnType__gae_lambda | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__inner_epochs) -> _WhichOneofReturnType__inner_epochs | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__target_kl) -> _WhichOneofReturnType__target_kl | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__value_coefficient) -> _WhichOneofReturnType__value_coefficient | None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     ALIGNMENT_METHOD_FIELD_NUMBER: _builtins.int
     REWARD_MODEL_FIELD_NUMBER: _builtins.int
     PREFERENCE_DATASET_FIELD_NUMBER: _builtins.int
     EVAL_POLICY_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    LORA_FIELD_NUMBER: _builtins.int
+    BETA_FIELD_NUMBER: _builtins.int
+    GROUP_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_NEW_TOKENS_FIELD_NUMBER: _builtins.int
+    PPO_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     alignment_method: _builtins.str
-    """Method, for example "dpo"."""
+    """"dpo", "kto", "orpo", "grpo", "rloo", "ppo", or "reward_model" to train one."""
     reward_model: _builtins.str
+    """projects/{project}/models/{model_id} of a reward model."""
+    beta: _builtins.float
+    """Weight of the distance to the base model, above 0 to 10, default 0.1."""
+    group_size: _builtins.int
+    """Answers per prompt for grpo and rloo, 2..64, default 4."""
+    max_new_tokens: _builtins.int
+    """Tokens of an answer for ppo, grpo and rloo, 1..8192, default 64."""
+    family: _builtins.str
+    """Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+    model's name.
+    """
     @_builtins.property
-    def model(self) -> _refs_pb2.ModelRef:
-        """Base model."""
-
+    def model(self) -> _refs_pb2.ModelRef: ...
     @_builtins.property
     def preference_dataset(self) -> _refs_pb2.DatasetVersion:
-        """Preference pairs."""
+        """Pairs of a chosen and a rejected answer, or prompts for ppo, grpo and rloo."""
 
     @_builtins.property
     def eval_policy(self) -> _ml_pb2.EvalPolicy:
-        """Gate; safety bounds go to max_scores."""
+        """Safety bounds, for example {"toxigen-mini": 0.05}, go to max_scores."""
 
+    @_builtins.property
+    def training(self) -> _ml_pb2.Training:
+        """Default learning rate is 5e-6."""
+
+    @_builtins.property
+    def lora(self) -> _ml_pb2.Lora:
+        """Trains adapters; unset trains all weights."""
+
+    @_builtins.property
+    def ppo(self) -> Global___RlhfSpec.Ppo: ...
     def __init__(
         self,
         *,
@@ -54,19 +143,35 @@ class RlhfSpec(_message.Message):
         reward_model: _builtins.str = ...,
         preference_dataset: _refs_pb2.DatasetVersion | None = ...,
         eval_policy: _ml_pb2.EvalPolicy | None = ...,
+        training: _ml_pb2.Training | None = ...,
+        lora: _ml_pb2.Lora | None = ...,
+        beta: _builtins.float | None = ...,
+        group_size: _builtins.int | None = ...,
+        max_new_tokens: _builtins.int | None = ...,
+        ppo: Global___RlhfSpec.Ppo | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["eval_policy", b"eval_policy", "model", b"model", "preference_dataset", b"preference_dataset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_group_size", b"_group_size", "_max_new_tokens", b"_max_new_tokens", "beta", b"beta", "eval_policy", b"eval_policy", "group_size", b"group_size", "lora", b"lora", "max_new_tokens", b"max_new_tokens", "model", b"model", "ppo", b"ppo", "preference_dataset", b"preference_dataset", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alignment_method", b"alignment_method", "eval_policy", b"eval_policy", "model", b"model", "preference_dataset", b"preference_dataset", "reward_model", b"reward_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_group_size", b"_group_size", "_max_new_tokens", b"_max_new_tokens", "alignment_method", b"alignment_method", "beta", b"beta", "eval_policy", b"eval_policy", "family", b"family", "group_size", b"group_size", "lora", b"lora", "max_new_tokens", b"max_new_tokens", "model", b"model", "ppo", b"ppo", "preference_dataset", b"preference_dataset", "reward_model", b"reward_model", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
+    _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
+    _WhichOneofReturnType__group_size: _TypeAlias = _typing.Literal["group_size"]  # noqa: Y015
+    _WhichOneofArgType__group_size: _TypeAlias = _typing.Literal["_group_size", b"_group_size"]  # noqa: Y015
+    _WhichOneofReturnType__max_new_tokens: _TypeAlias = _typing.Literal["max_new_tokens"]  # noqa: Y015
+    _WhichOneofArgType__max_new_tokens: _TypeAlias = _typing.Literal["_max_new_tokens", b"_max_new_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta) -> _WhichOneofReturnType__beta | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_size) -> _WhichOneofReturnType__group_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_new_tokens) -> _WhichOneofReturnType__max_new_tokens | None: ...
 
 Global___RlhfSpec: _TypeAlias = RlhfSpec  # noqa: Y015
 
 @_typing.final
 class RlhfResult(_message.Message):
-    """RlhfResult names what was produced."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -89,30 +194,84 @@ class RlhfResult(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ScoreDetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _ml_pb2.BenchmarkScore: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _ml_pb2.BenchmarkScore | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     FAILED_GATES_FIELD_NUMBER: _builtins.int
+    SCORE_DETAILS_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    REWARD_MARGIN_FIELD_NUMBER: _builtins.int
+    PREFERENCE_ACCURACY_FIELD_NUMBER: _builtins.int
+    KL_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
-    """Registry model version."""
+    """Name of the registered model."""
+    reward_margin: _builtins.float
+    """Of held-out pairs: how far the chosen answer is ahead."""
+    preference_accuracy: _builtins.float
+    """Share of held-out pairs in which the chosen answer is ahead."""
+    kl: _builtins.float
+    """Mean distance to the base model at the end."""
     @_builtins.property
     def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores by benchmark."""
+        """By benchmark."""
 
     @_builtins.property
     def failed_gates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Benchmarks that missed their bound."""
 
+    @_builtins.property
+    def score_details(self) -> _containers.MessageMap[_builtins.str, _ml_pb2.BenchmarkScore]:
+        """By benchmark, with intervals."""
+
+    @_builtins.property
+    def training(self) -> _ml_pb2.TrainingSummary: ...
     def __init__(
         self,
         *,
         model_version: _builtins.str = ...,
         scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         failed_gates: _abc.Iterable[_builtins.str] | None = ...,
+        score_details: _abc.Mapping[_builtins.str, _ml_pb2.BenchmarkScore] | None = ...,
+        training: _ml_pb2.TrainingSummary | None = ...,
+        reward_margin: _builtins.float | None = ...,
+        preference_accuracy: _builtins.float | None = ...,
+        kl: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_kl", b"_kl", "_preference_accuracy", b"_preference_accuracy", "_reward_margin", b"_reward_margin", "kl", b"kl", "preference_accuracy", b"preference_accuracy", "reward_margin", b"reward_margin", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_gates", b"failed_gates", "model_version", b"model_version", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_kl", b"_kl", "_preference_accuracy", b"_preference_accuracy", "_reward_margin", b"_reward_margin", "failed_gates", b"failed_gates", "kl", b"kl", "model_version", b"model_version", "preference_accuracy", b"preference_accuracy", "reward_margin", b"reward_margin", "score_details", b"score_details", "scores", b"scores", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__kl: _TypeAlias = _typing.Literal["kl"]  # noqa: Y015
+    _WhichOneofArgType__kl: _TypeAlias = _typing.Literal["_kl", b"_kl"]  # noqa: Y015
+    _WhichOneofReturnType__preference_accuracy: _TypeAlias = _typing.Literal["preference_accuracy"]  # noqa: Y015
+    _WhichOneofArgType__preference_accuracy: _TypeAlias = _typing.Literal["_preference_accuracy", b"_preference_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__reward_margin: _TypeAlias = _typing.Literal["reward_margin"]  # noqa: Y015
+    _WhichOneofArgType__reward_margin: _TypeAlias = _typing.Literal["_reward_margin", b"_reward_margin"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kl) -> _WhichOneofReturnType__kl | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__preference_accuracy) -> _WhichOneofReturnType__preference_accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reward_margin) -> _WhichOneofReturnType__reward_margin | None: ...
 
 Global___RlhfResult: _TypeAlias = RlhfResult  # noqa: Y015

@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -124,8 +123,44 @@ def upgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("jobs_by_create", ["project", "created_us", "job_id"], unique=False)
         batch_op.create_index(
+            "jobs_by_create_everywhere", ["created_us", "job_id", "project"], unique=False
+        )
+        batch_op.create_index(
+            "jobs_by_creator", ["project", "creator", "created_us", "job_id"], unique=False
+        )
+        batch_op.create_index(
+            "jobs_by_failure_category",
+            ["project", "failure_category", "created_us", "job_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "jobs_by_failure_reason",
+            ["project", "failure_reason", "created_us", "job_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "jobs_by_finish",
+            ["project", sa.text("coalesce(finished_us, -1)"), "job_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "jobs_by_job_set", ["project", "job_set", "created_us", "job_id"], unique=False
+        )
+        batch_op.create_index(
+            "jobs_by_kind", ["project", "kind", "created_us", "job_id"], unique=False
+        )
+        batch_op.create_index("jobs_by_name", ["project", "display_name"], unique=False)
+        batch_op.create_index("jobs_by_priority", ["project", "priority", "job_id"], unique=False)
+        batch_op.create_index(
+            "jobs_by_queue", ["project", "queue", "created_us", "job_id"], unique=False
+        )
+        batch_op.create_index(
+            "jobs_by_schedule", ["project", "schedule", "created_us", "job_id"], unique=False
+        )
+        batch_op.create_index(
             "jobs_by_status", ["project", "status", "created_us", "job_id"], unique=False
         )
+        batch_op.create_index("jobs_by_update", ["project", "updated_us", "job_id"], unique=False)
         batch_op.create_index(
             "jobs_claimable",
             ["lane", sa.literal_column("priority DESC"), "pk"],

@@ -7,6 +7,8 @@
 package autopilotv1
 
 import (
+	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
+	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,11 +23,39 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AutopilotSpec runs one autonomous cycle.
+// AutopilotSpec runs one cycle: train, try candidates, hold them to gates, promote, and trade
+// the next window on paper.
 type AutopilotSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether orders are only simulated; default true.
-	Paper         *bool `protobuf:"varint,1,opt,name=paper,proto3,oneof" json:"paper,omitempty"`
+	// Orders are only simulated; default true. False is refused: there is no live trading.
+	Paper *bool `protobuf:"varint,1,opt,name=paper,proto3,oneof" json:"paper,omitempty"`
+	// As in QuantTrainSpec; empty means 10.
+	Horizons []int32 `protobuf:"varint,2,rep,packed,name=horizons,proto3" json:"horizons,omitempty"`
+	// At most 5000; empty means all liquid ones. Excludes full_universe.
+	Tickers []string `protobuf:"bytes,3,rep,name=tickers,proto3" json:"tickers,omitempty"`
+	// Takes illiquid tickers too.
+	FullUniverse bool `protobuf:"varint,4,opt,name=full_universe,json=fullUniverse,proto3" json:"full_universe,omitempty"`
+	// Last years of the table to use, 1..100, default 15.
+	Years *int32 `protobuf:"varint,5,opt,name=years,proto3,oneof" json:"years,omitempty"`
+	// "core" (default), "full" or "minimal".
+	FeatureMode string `protobuf:"bytes,6,opt,name=feature_mode,json=featureMode,proto3" json:"feature_mode,omitempty"`
+	// As in QuantTrainSpec; default true.
+	Survivorship *bool                `protobuf:"varint,7,opt,name=survivorship,proto3,oneof" json:"survivorship,omitempty"`
+	Grid         *AutopilotSpec_Grid  `protobuf:"bytes,8,opt,name=grid,proto3" json:"grid,omitempty"`
+	Gates        *AutopilotSpec_Gates `protobuf:"bytes,9,opt,name=gates,proto3" json:"gates,omitempty"`
+	// Sessions that are traded on paper, 1..252, default 63; never seen by the training.
+	PaperSessions *int32 `protobuf:"varint,10,opt,name=paper_sessions,json=paperSessions,proto3,oneof" json:"paper_sessions,omitempty"`
+	// Used where there is no input "prices".
+	Synthetic *v1.SyntheticMarket `protobuf:"bytes,11,opt,name=synthetic,proto3" json:"synthetic,omitempty"`
+	Costs     *v1.CostModel       `protobuf:"bytes,12,opt,name=costs,proto3" json:"costs,omitempty"`
+	// Walk-forward folds, 2..20, default 5.
+	NSplits *int32 `protobuf:"varint,13,opt,name=n_splits,json=nSplits,proto3,oneof" json:"n_splits,omitempty"`
+	// Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+	Embargo *int32 `protobuf:"varint,14,opt,name=embargo,proto3,oneof" json:"embargo,omitempty"`
+	// Default 0.
+	Seed *int64 `protobuf:"varint,15,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	// Model family, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, default "quant".
+	Family        string `protobuf:"bytes,16,opt,name=family,proto3" json:"family,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -67,8 +97,129 @@ func (x *AutopilotSpec) GetPaper() bool {
 	return false
 }
 
+func (x *AutopilotSpec) GetHorizons() []int32 {
+	if x != nil {
+		return x.Horizons
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetTickers() []string {
+	if x != nil {
+		return x.Tickers
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetFullUniverse() bool {
+	if x != nil {
+		return x.FullUniverse
+	}
+	return false
+}
+
+func (x *AutopilotSpec) GetYears() int32 {
+	if x != nil && x.Years != nil {
+		return *x.Years
+	}
+	return 0
+}
+
+func (x *AutopilotSpec) GetFeatureMode() string {
+	if x != nil {
+		return x.FeatureMode
+	}
+	return ""
+}
+
+func (x *AutopilotSpec) GetSurvivorship() bool {
+	if x != nil && x.Survivorship != nil {
+		return *x.Survivorship
+	}
+	return false
+}
+
+func (x *AutopilotSpec) GetGrid() *AutopilotSpec_Grid {
+	if x != nil {
+		return x.Grid
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetGates() *AutopilotSpec_Gates {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetPaperSessions() int32 {
+	if x != nil && x.PaperSessions != nil {
+		return *x.PaperSessions
+	}
+	return 0
+}
+
+func (x *AutopilotSpec) GetSynthetic() *v1.SyntheticMarket {
+	if x != nil {
+		return x.Synthetic
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetCosts() *v1.CostModel {
+	if x != nil {
+		return x.Costs
+	}
+	return nil
+}
+
+func (x *AutopilotSpec) GetNSplits() int32 {
+	if x != nil && x.NSplits != nil {
+		return *x.NSplits
+	}
+	return 0
+}
+
+func (x *AutopilotSpec) GetEmbargo() int32 {
+	if x != nil && x.Embargo != nil {
+		return *x.Embargo
+	}
+	return 0
+}
+
+func (x *AutopilotSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+func (x *AutopilotSpec) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
+// AutopilotResult is the summary of the cycle; latest_cycle.json is the whole of it.
 type AutopilotResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Candidates tried.
+	CandidateCount int32 `protobuf:"varint,1,opt,name=candidate_count,json=candidateCount,proto3" json:"candidate_count,omitempty"`
+	// Candidates that passed all gates.
+	PassedCount int32 `protobuf:"varint,2,opt,name=passed_count,json=passedCount,proto3" json:"passed_count,omitempty"`
+	// Best first, at most 10.
+	Promotions []*AutopilotResult_Candidate `protobuf:"bytes,3,rep,name=promotions,proto3" json:"promotions,omitempty"`
+	Paper      *AutopilotResult_PaperReport `protobuf:"bytes,4,opt,name=paper,proto3" json:"paper,omitempty"`
+	// Mean over folds.
+	IcMean *float64 `protobuf:"fixed64,5,opt,name=ic_mean,json=icMean,proto3,oneof" json:"ic_mean,omitempty"`
+	// Mean over folds.
+	DisagreementMean *float64        `protobuf:"fixed64,6,opt,name=disagreement_mean,json=disagreementMean,proto3,oneof" json:"disagreement_mean,omitempty"`
+	Data             *v1.DataSummary `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	DataMode         v11.DataMode    `protobuf:"varint,8,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	// Names of the models that were trained, by horizon.
+	ModelVersions map[int32]string `protobuf:"bytes,9,rep,name=model_versions,json=modelVersions,proto3" json:"model_versions,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,15 +254,470 @@ func (*AutopilotResult) Descriptor() ([]byte, []int) {
 	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *AutopilotResult) GetCandidateCount() int32 {
+	if x != nil {
+		return x.CandidateCount
+	}
+	return 0
+}
+
+func (x *AutopilotResult) GetPassedCount() int32 {
+	if x != nil {
+		return x.PassedCount
+	}
+	return 0
+}
+
+func (x *AutopilotResult) GetPromotions() []*AutopilotResult_Candidate {
+	if x != nil {
+		return x.Promotions
+	}
+	return nil
+}
+
+func (x *AutopilotResult) GetPaper() *AutopilotResult_PaperReport {
+	if x != nil {
+		return x.Paper
+	}
+	return nil
+}
+
+func (x *AutopilotResult) GetIcMean() float64 {
+	if x != nil && x.IcMean != nil {
+		return *x.IcMean
+	}
+	return 0
+}
+
+func (x *AutopilotResult) GetDisagreementMean() float64 {
+	if x != nil && x.DisagreementMean != nil {
+		return *x.DisagreementMean
+	}
+	return 0
+}
+
+func (x *AutopilotResult) GetData() *v1.DataSummary {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *AutopilotResult) GetDataMode() v11.DataMode {
+	if x != nil {
+		return x.DataMode
+	}
+	return v11.DataMode(0)
+}
+
+func (x *AutopilotResult) GetModelVersions() map[int32]string {
+	if x != nil {
+		return x.ModelVersions
+	}
+	return nil
+}
+
+// Grid of candidates: every combination is tried, at most 1000 in all.
+type AutopilotSpec_Grid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As BacktestSpec.entry_threshold; empty means 0, 0.01 and 0.02.
+	EntryThresholds []float64 `protobuf:"fixed64,1,rep,packed,name=entry_thresholds,json=entryThresholds,proto3" json:"entry_thresholds,omitempty"`
+	// As BacktestSpec.holding_period; empty means 5, 10 and 20.
+	HoldingPeriods []int32 `protobuf:"varint,2,rep,packed,name=holding_periods,json=holdingPeriods,proto3" json:"holding_periods,omitempty"`
+	// As BacktestSpec.position_size; empty means 0.05 and 0.1.
+	PositionSizes []float64 `protobuf:"fixed64,3,rep,packed,name=position_sizes,json=positionSizes,proto3" json:"position_sizes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AutopilotSpec_Grid) Reset() {
+	*x = AutopilotSpec_Grid{}
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AutopilotSpec_Grid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AutopilotSpec_Grid) ProtoMessage() {}
+
+func (x *AutopilotSpec_Grid) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AutopilotSpec_Grid.ProtoReflect.Descriptor instead.
+func (*AutopilotSpec_Grid) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *AutopilotSpec_Grid) GetEntryThresholds() []float64 {
+	if x != nil {
+		return x.EntryThresholds
+	}
+	return nil
+}
+
+func (x *AutopilotSpec_Grid) GetHoldingPeriods() []int32 {
+	if x != nil {
+		return x.HoldingPeriods
+	}
+	return nil
+}
+
+func (x *AutopilotSpec_Grid) GetPositionSizes() []float64 {
+	if x != nil {
+		return x.PositionSizes
+	}
+	return nil
+}
+
+// Gates that a candidate must pass out of sample.
+type AutopilotSpec_Gates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// -1..1, default 0.02.
+	MinInformationCoefficient *float64 `protobuf:"fixed64,1,opt,name=min_information_coefficient,json=minInformationCoefficient,proto3,oneof" json:"min_information_coefficient,omitempty"`
+	// After costs, -100..100, default 0.5.
+	MinSharpe *float64 `protobuf:"fixed64,2,opt,name=min_sharpe,json=minSharpe,proto3,oneof" json:"min_sharpe,omitempty"`
+	// Above 0 to 1, default 0.25.
+	MaxDrawdown *float64 `protobuf:"fixed64,3,opt,name=max_drawdown,json=maxDrawdown,proto3,oneof" json:"max_drawdown,omitempty"`
+	// Probability that the Sharpe ratio is real given how many candidates were tried, 0..1,
+	// default 0.95.
+	MinDeflatedSharpe *float64 `protobuf:"fixed64,4,opt,name=min_deflated_sharpe,json=minDeflatedSharpe,proto3,oneof" json:"min_deflated_sharpe,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *AutopilotSpec_Gates) Reset() {
+	*x = AutopilotSpec_Gates{}
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AutopilotSpec_Gates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AutopilotSpec_Gates) ProtoMessage() {}
+
+func (x *AutopilotSpec_Gates) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AutopilotSpec_Gates.ProtoReflect.Descriptor instead.
+func (*AutopilotSpec_Gates) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP(), []int{0, 1}
+}
+
+func (x *AutopilotSpec_Gates) GetMinInformationCoefficient() float64 {
+	if x != nil && x.MinInformationCoefficient != nil {
+		return *x.MinInformationCoefficient
+	}
+	return 0
+}
+
+func (x *AutopilotSpec_Gates) GetMinSharpe() float64 {
+	if x != nil && x.MinSharpe != nil {
+		return *x.MinSharpe
+	}
+	return 0
+}
+
+func (x *AutopilotSpec_Gates) GetMaxDrawdown() float64 {
+	if x != nil && x.MaxDrawdown != nil {
+		return *x.MaxDrawdown
+	}
+	return 0
+}
+
+func (x *AutopilotSpec_Gates) GetMinDeflatedSharpe() float64 {
+	if x != nil && x.MinDeflatedSharpe != nil {
+		return *x.MinDeflatedSharpe
+	}
+	return 0
+}
+
+type AutopilotResult_Candidate struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Horizon        int32                  `protobuf:"varint,1,opt,name=horizon,proto3" json:"horizon,omitempty"`
+	EntryThreshold float64                `protobuf:"fixed64,2,opt,name=entry_threshold,json=entryThreshold,proto3" json:"entry_threshold,omitempty"`
+	HoldingPeriod  int32                  `protobuf:"varint,3,opt,name=holding_period,json=holdingPeriod,proto3" json:"holding_period,omitempty"`
+	PositionSize   float64                `protobuf:"fixed64,4,opt,name=position_size,json=positionSize,proto3" json:"position_size,omitempty"`
+	Performance    *v1.Performance        `protobuf:"bytes,5,opt,name=performance,proto3" json:"performance,omitempty"`
+	// 0..1, see Gates.min_deflated_sharpe.
+	DeflatedSharpe *float64 `protobuf:"fixed64,6,opt,name=deflated_sharpe,json=deflatedSharpe,proto3,oneof" json:"deflated_sharpe,omitempty"`
+	// Gates that it missed, by field name; empty when it passed.
+	MissedGates   []string `protobuf:"bytes,7,rep,name=missed_gates,json=missedGates,proto3" json:"missed_gates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AutopilotResult_Candidate) Reset() {
+	*x = AutopilotResult_Candidate{}
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AutopilotResult_Candidate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AutopilotResult_Candidate) ProtoMessage() {}
+
+func (x *AutopilotResult_Candidate) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AutopilotResult_Candidate.ProtoReflect.Descriptor instead.
+func (*AutopilotResult_Candidate) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP(), []int{1, 1}
+}
+
+func (x *AutopilotResult_Candidate) GetHorizon() int32 {
+	if x != nil {
+		return x.Horizon
+	}
+	return 0
+}
+
+func (x *AutopilotResult_Candidate) GetEntryThreshold() float64 {
+	if x != nil {
+		return x.EntryThreshold
+	}
+	return 0
+}
+
+func (x *AutopilotResult_Candidate) GetHoldingPeriod() int32 {
+	if x != nil {
+		return x.HoldingPeriod
+	}
+	return 0
+}
+
+func (x *AutopilotResult_Candidate) GetPositionSize() float64 {
+	if x != nil {
+		return x.PositionSize
+	}
+	return 0
+}
+
+func (x *AutopilotResult_Candidate) GetPerformance() *v1.Performance {
+	if x != nil {
+		return x.Performance
+	}
+	return nil
+}
+
+func (x *AutopilotResult_Candidate) GetDeflatedSharpe() float64 {
+	if x != nil && x.DeflatedSharpe != nil {
+		return *x.DeflatedSharpe
+	}
+	return 0
+}
+
+func (x *AutopilotResult_Candidate) GetMissedGates() []string {
+	if x != nil {
+		return x.MissedGates
+	}
+	return nil
+}
+
+type AutopilotResult_PaperReport struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Performance *v1.Performance        `protobuf:"bytes,1,opt,name=performance,proto3" json:"performance,omitempty"`
+	// Simulated.
+	FillCount int64 `protobuf:"varint,2,opt,name=fill_count,json=fillCount,proto3" json:"fill_count,omitempty"`
+	// Mean of actual less predicted cost.
+	CostSurpriseBps *float64 `protobuf:"fixed64,3,opt,name=cost_surprise_bps,json=costSurpriseBps,proto3,oneof" json:"cost_surprise_bps,omitempty"`
+	// ISO 8601 date.
+	FirstDate string `protobuf:"bytes,4,opt,name=first_date,json=firstDate,proto3" json:"first_date,omitempty"`
+	// ISO 8601 date.
+	LastDate      string `protobuf:"bytes,5,opt,name=last_date,json=lastDate,proto3" json:"last_date,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AutopilotResult_PaperReport) Reset() {
+	*x = AutopilotResult_PaperReport{}
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AutopilotResult_PaperReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AutopilotResult_PaperReport) ProtoMessage() {}
+
+func (x *AutopilotResult_PaperReport) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AutopilotResult_PaperReport.ProtoReflect.Descriptor instead.
+func (*AutopilotResult_PaperReport) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP(), []int{1, 2}
+}
+
+func (x *AutopilotResult_PaperReport) GetPerformance() *v1.Performance {
+	if x != nil {
+		return x.Performance
+	}
+	return nil
+}
+
+func (x *AutopilotResult_PaperReport) GetFillCount() int64 {
+	if x != nil {
+		return x.FillCount
+	}
+	return 0
+}
+
+func (x *AutopilotResult_PaperReport) GetCostSurpriseBps() float64 {
+	if x != nil && x.CostSurpriseBps != nil {
+		return *x.CostSurpriseBps
+	}
+	return 0
+}
+
+func (x *AutopilotResult_PaperReport) GetFirstDate() string {
+	if x != nil {
+		return x.FirstDate
+	}
+	return ""
+}
+
+func (x *AutopilotResult_PaperReport) GetLastDate() string {
+	if x != nil {
+		return x.LastDate
+	}
+	return ""
+}
+
 var File_jobplane_kinds_autopilot_v1_autopilot_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc = "" +
 	"\n" +
-	"+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\"4\n" +
-	"\rAutopilotSpec\x12\x19\n" +
-	"\x05paper\x18\x01 \x01(\bH\x00R\x05paper\x88\x01\x01B\b\n" +
-	"\x06_paper\"\x11\n" +
-	"\x0fAutopilotResultBUZSgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/autopilot/v1;autopilotv1b\x06proto3"
+	"+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xaf\x11\n" +
+	"\rAutopilotSpec\x12V\n" +
+	"\x05paper\x18\x01 \x01(\bB;\xbaH8\xba\x015\n" +
+	"\x05paper\x12&must be true: there is no live trading\x1a\x04thisH\x00R\x05paper\x88\x01\x01\x12/\n" +
+	"\bhorizons\x18\x02 \x03(\x05B\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\a\x1a\x05\x18\xfc\x01(\x01R\bhorizons\x12\x87\x01\n" +
+	"\atickers\x18\x03 \x03(\tBm\xbaHj\x92\x01g\x10\x88'\x18\x01\"`\xba\x01]\n" +
+	"\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches('^[A-Z0-9][A-Z0-9.^=-]{0,15}$')R\atickers\x12#\n" +
+	"\rfull_universe\x18\x04 \x01(\bR\ffullUniverse\x12$\n" +
+	"\x05years\x18\x05 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x01H\x01R\x05years\x88\x01\x01\x12\x86\x01\n" +
+	"\ffeature_mode\x18\x06 \x01(\tBc\xbaH`\xba\x01]\n" +
+	"\ffeature_mode\x12$must be core, full, minimal or empty\x1a'this in ['', 'core', 'full', 'minimal']R\vfeatureMode\x12'\n" +
+	"\fsurvivorship\x18\a \x01(\bH\x02R\fsurvivorship\x88\x01\x01\x12C\n" +
+	"\x04grid\x18\b \x01(\v2/.jobplane.kinds.autopilot.v1.AutopilotSpec.GridR\x04grid\x12F\n" +
+	"\x05gates\x18\t \x01(\v20.jobplane.kinds.autopilot.v1.AutopilotSpec.GatesR\x05gates\x126\n" +
+	"\x0epaper_sessions\x18\n" +
+	" \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x01H\x03R\rpaperSessions\x88\x01\x01\x12F\n" +
+	"\tsynthetic\x18\v \x01(\v2(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x128\n" +
+	"\x05costs\x18\f \x01(\v2\".jobplane.kinds.quant.v1.CostModelR\x05costs\x12)\n" +
+	"\bn_splits\x18\r \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x04R\anSplits\x88\x01\x01\x12)\n" +
+	"\aembargo\x18\x0e \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x00H\x05R\aembargo\x88\x01\x01\x12 \n" +
+	"\x04seed\x18\x0f \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x06R\x04seed\x88\x01\x01\x12\x84\x01\n" +
+	"\x06family\x18\x10 \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\x06family\x1a\xea\x03\n" +
+	"\x04Grid\x12K\n" +
+	"\x10entry_thresholds\x18\x01 \x03(\x01B \xbaH\x1d\x92\x01\x1a\x10d\"\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01R\x0fentryThresholds\x12:\n" +
+	"\x0fholding_periods\x18\x02 \x03(\x05B\x11\xbaH\x0e\x92\x01\v\x10d\"\a\x1a\x05\x18\xfc\x01(\x01R\x0eholdingPeriods\x12G\n" +
+	"\x0eposition_sizes\x18\x03 \x03(\x01B \xbaH\x1d\x92\x01\x1a\x10d\"\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\rpositionSizes:\x8f\x02\xbaH\x8b\x02\x1a\x88\x02\n" +
+	"\x04grid\x12,the grid must have at most 1000 combinations\x1a\xd1\x01(size(this.entry_thresholds) > 0 ? size(this.entry_thresholds) : 1) * (size(this.holding_periods) > 0 ? size(this.holding_periods) : 1) * (size(this.position_sizes) > 0 ? size(this.position_sizes) : 1) <= 1000\x1a\x91\x03\n" +
+	"\x05Gates\x12^\n" +
+	"\x1bmin_information_coefficient\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01H\x00R\x19minInformationCoefficient\x88\x01\x01\x12=\n" +
+	"\n" +
+	"min_sharpe\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00Y\xc0@\x01H\x01R\tminSharpe\x88\x01\x01\x12A\n" +
+	"\fmax_drawdown\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\vmaxDrawdown\x88\x01\x01\x12N\n" +
+	"\x13min_deflated_sharpe\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03R\x11minDeflatedSharpe\x88\x01\x01B\x1e\n" +
+	"\x1c_min_information_coefficientB\r\n" +
+	"\v_min_sharpeB\x0f\n" +
+	"\r_max_drawdownB\x16\n" +
+	"\x14_min_deflated_sharpe:m\xbaHj\x1ah\n" +
+	"\buniverse\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universeB\b\n" +
+	"\x06_paperB\b\n" +
+	"\x06_yearsB\x0f\n" +
+	"\r_survivorshipB\x11\n" +
+	"\x0f_paper_sessionsB\v\n" +
+	"\t_n_splitsB\n" +
+	"\n" +
+	"\b_embargoB\a\n" +
+	"\x05_seed\"\xd8\t\n" +
+	"\x0fAutopilotResult\x12'\n" +
+	"\x0fcandidate_count\x18\x01 \x01(\x05R\x0ecandidateCount\x12!\n" +
+	"\fpassed_count\x18\x02 \x01(\x05R\vpassedCount\x12V\n" +
+	"\n" +
+	"promotions\x18\x03 \x03(\v26.jobplane.kinds.autopilot.v1.AutopilotResult.CandidateR\n" +
+	"promotions\x12N\n" +
+	"\x05paper\x18\x04 \x01(\v28.jobplane.kinds.autopilot.v1.AutopilotResult.PaperReportR\x05paper\x12\x1c\n" +
+	"\aic_mean\x18\x05 \x01(\x01H\x00R\x06icMean\x88\x01\x01\x120\n" +
+	"\x11disagreement_mean\x18\x06 \x01(\x01H\x01R\x10disagreementMean\x88\x01\x01\x128\n" +
+	"\x04data\x18\a \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
+	"\tdata_mode\x18\b \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12f\n" +
+	"\x0emodel_versions\x18\t \x03(\v2?.jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntryR\rmodelVersions\x1a@\n" +
+	"\x12ModelVersionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a\xc7\x02\n" +
+	"\tCandidate\x12\x18\n" +
+	"\ahorizon\x18\x01 \x01(\x05R\ahorizon\x12'\n" +
+	"\x0fentry_threshold\x18\x02 \x01(\x01R\x0eentryThreshold\x12%\n" +
+	"\x0eholding_period\x18\x03 \x01(\x05R\rholdingPeriod\x12#\n" +
+	"\rposition_size\x18\x04 \x01(\x01R\fpositionSize\x12F\n" +
+	"\vperformance\x18\x05 \x01(\v2$.jobplane.kinds.quant.v1.PerformanceR\vperformance\x12,\n" +
+	"\x0fdeflated_sharpe\x18\x06 \x01(\x01H\x00R\x0edeflatedSharpe\x88\x01\x01\x12!\n" +
+	"\fmissed_gates\x18\a \x03(\tR\vmissedGatesB\x12\n" +
+	"\x10_deflated_sharpe\x1a\xf7\x01\n" +
+	"\vPaperReport\x12F\n" +
+	"\vperformance\x18\x01 \x01(\v2$.jobplane.kinds.quant.v1.PerformanceR\vperformance\x12\x1d\n" +
+	"\n" +
+	"fill_count\x18\x02 \x01(\x03R\tfillCount\x12/\n" +
+	"\x11cost_surprise_bps\x18\x03 \x01(\x01H\x00R\x0fcostSurpriseBps\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"first_date\x18\x04 \x01(\tR\tfirstDate\x12\x1b\n" +
+	"\tlast_date\x18\x05 \x01(\tR\blastDateB\x14\n" +
+	"\x12_cost_surprise_bpsB\n" +
+	"\n" +
+	"\b_ic_meanB\x14\n" +
+	"\x12_disagreement_meanBUZSgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/autopilot/v1;autopilotv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescOnce sync.Once
@@ -125,17 +731,38 @@ func file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDescData
 }
 
-var file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_jobplane_kinds_autopilot_v1_autopilot_proto_goTypes = []any{
-	(*AutopilotSpec)(nil),   // 0: jobplane.kinds.autopilot.v1.AutopilotSpec
-	(*AutopilotResult)(nil), // 1: jobplane.kinds.autopilot.v1.AutopilotResult
+	(*AutopilotSpec)(nil),               // 0: jobplane.kinds.autopilot.v1.AutopilotSpec
+	(*AutopilotResult)(nil),             // 1: jobplane.kinds.autopilot.v1.AutopilotResult
+	(*AutopilotSpec_Grid)(nil),          // 2: jobplane.kinds.autopilot.v1.AutopilotSpec.Grid
+	(*AutopilotSpec_Gates)(nil),         // 3: jobplane.kinds.autopilot.v1.AutopilotSpec.Gates
+	nil,                                 // 4: jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntry
+	(*AutopilotResult_Candidate)(nil),   // 5: jobplane.kinds.autopilot.v1.AutopilotResult.Candidate
+	(*AutopilotResult_PaperReport)(nil), // 6: jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport
+	(*v1.SyntheticMarket)(nil),          // 7: jobplane.kinds.quant.v1.SyntheticMarket
+	(*v1.CostModel)(nil),                // 8: jobplane.kinds.quant.v1.CostModel
+	(*v1.DataSummary)(nil),              // 9: jobplane.kinds.quant.v1.DataSummary
+	(v11.DataMode)(0),                   // 10: jobplane.refs.v1.DataMode
+	(*v1.Performance)(nil),              // 11: jobplane.kinds.quant.v1.Performance
 }
 var file_jobplane_kinds_autopilot_v1_autopilot_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: jobplane.kinds.autopilot.v1.AutopilotSpec.grid:type_name -> jobplane.kinds.autopilot.v1.AutopilotSpec.Grid
+	3,  // 1: jobplane.kinds.autopilot.v1.AutopilotSpec.gates:type_name -> jobplane.kinds.autopilot.v1.AutopilotSpec.Gates
+	7,  // 2: jobplane.kinds.autopilot.v1.AutopilotSpec.synthetic:type_name -> jobplane.kinds.quant.v1.SyntheticMarket
+	8,  // 3: jobplane.kinds.autopilot.v1.AutopilotSpec.costs:type_name -> jobplane.kinds.quant.v1.CostModel
+	5,  // 4: jobplane.kinds.autopilot.v1.AutopilotResult.promotions:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.Candidate
+	6,  // 5: jobplane.kinds.autopilot.v1.AutopilotResult.paper:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport
+	9,  // 6: jobplane.kinds.autopilot.v1.AutopilotResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
+	10, // 7: jobplane.kinds.autopilot.v1.AutopilotResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	4,  // 8: jobplane.kinds.autopilot.v1.AutopilotResult.model_versions:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntry
+	11, // 9: jobplane.kinds.autopilot.v1.AutopilotResult.Candidate.performance:type_name -> jobplane.kinds.quant.v1.Performance
+	11, // 10: jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport.performance:type_name -> jobplane.kinds.quant.v1.Performance
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_autopilot_v1_autopilot_proto_init() }
@@ -144,13 +771,17 @@ func file_jobplane_kinds_autopilot_v1_autopilot_proto_init() {
 		return
 	}
 	file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[0].OneofWrappers = []any{}
+	file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[1].OneofWrappers = []any{}
+	file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[3].OneofWrappers = []any{}
+	file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[5].OneofWrappers = []any{}
+	file_jobplane_kinds_autopilot_v1_autopilot_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc), len(file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,8 @@
 package backtestv1
 
 import (
+	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
+	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,30 +23,97 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BacktestSpec holds every field both ends used under different names.
+type BacktestResult_Outcome int32
+
+const (
+	// Never sent.
+	BacktestResult_OUTCOME_UNSPECIFIED BacktestResult_Outcome = 0
+	BacktestResult_OUTCOME_TRADED      BacktestResult_Outcome = 1
+	// No prediction passed the threshold; figures are unset.
+	BacktestResult_OUTCOME_NO_TRADES BacktestResult_Outcome = 2
+)
+
+// Enum value maps for BacktestResult_Outcome.
+var (
+	BacktestResult_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "OUTCOME_TRADED",
+		2: "OUTCOME_NO_TRADES",
+	}
+	BacktestResult_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"OUTCOME_TRADED":      1,
+		"OUTCOME_NO_TRADES":   2,
+	}
+)
+
+func (x BacktestResult_Outcome) Enum() *BacktestResult_Outcome {
+	p := new(BacktestResult_Outcome)
+	*p = x
+	return p
+}
+
+func (x BacktestResult_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BacktestResult_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_jobplane_kinds_backtest_v1_backtest_proto_enumTypes[0].Descriptor()
+}
+
+func (BacktestResult_Outcome) Type() protoreflect.EnumType {
+	return &file_jobplane_kinds_backtest_v1_backtest_proto_enumTypes[0]
+}
+
+func (x BacktestResult_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BacktestResult_Outcome.Descriptor instead.
+func (BacktestResult_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_jobplane_kinds_backtest_v1_backtest_proto_rawDescGZIP(), []int{1, 0}
+}
+
+// BacktestSpec runs a strategy over the price table inputs["prices"], or over a synthetic
+// market. Every field changes the outcome; none is ignored.
 type BacktestSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Forecast horizon in days, default 10.
+	// Sessions that the forecast looks ahead, 1..252, default 10.
 	Horizon *int32 `protobuf:"varint,1,opt,name=horizon,proto3,oneof" json:"horizon,omitempty"`
-	// Universe; empty means the default one.
+	// At most 5000; empty means all liquid ones. Excludes full_universe.
 	Tickers []string `protobuf:"bytes,2,rep,name=tickers,proto3" json:"tickers,omitempty"`
-	// Years of history, default 15.
+	// Last years of the table to use, 1..100, default 15.
 	Years *int32 `protobuf:"varint,3,opt,name=years,proto3,oneof" json:"years,omitempty"`
-	// Feature set, default "core".
+	// "core" (default), "full" or "minimal".
 	FeatureMode string `protobuf:"bytes,4,opt,name=feature_mode,json=featureMode,proto3" json:"feature_mode,omitempty"`
-	// Whether risk management is on.
+	// Stops, smaller sizes in a drawdown, and a volatility target, as risk_limits says.
 	RiskManagement bool `protobuf:"varint,5,opt,name=risk_management,json=riskManagement,proto3" json:"risk_management,omitempty"`
-	// Model version, default "latest".
+	// Registered model to predict with, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default "latest", which
+	// is resolved at submit. BacktestResult.model_version says to what; without any registered
+	// model one is trained fold by fold.
 	Version string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
-	// Whether the full universe is used.
+	// Takes illiquid tickers too.
 	FullUniverse bool `protobuf:"varint,7,opt,name=full_universe,json=fullUniverse,proto3" json:"full_universe,omitempty"`
-	// Holding period in days.
+	// Sessions that a position is held, 1..252, default 10.
 	HoldingPeriod *int32 `protobuf:"varint,8,opt,name=holding_period,json=holdingPeriod,proto3,oneof" json:"holding_period,omitempty"`
-	// Concurrent positions.
-	MaxPositions   *int32   `protobuf:"varint,9,opt,name=max_positions,json=maxPositions,proto3,oneof" json:"max_positions,omitempty"`
+	// 1..1000, default 10. Times position_size at most 1.
+	MaxPositions *int32 `protobuf:"varint,9,opt,name=max_positions,json=maxPositions,proto3,oneof" json:"max_positions,omitempty"`
+	// Least predicted return over the horizon to enter, -1..1, default 0.01.
 	EntryThreshold *float64 `protobuf:"fixed64,10,opt,name=entry_threshold,json=entryThreshold,proto3,oneof" json:"entry_threshold,omitempty"`
-	// Position size as a fraction of equity.
-	PositionSize  *float64 `protobuf:"fixed64,11,opt,name=position_size,json=positionSize,proto3,oneof" json:"position_size,omitempty"`
+	// Of a new position as a fraction of equity, above 0 to 1, default 0.1.
+	PositionSize *float64 `protobuf:"fixed64,11,opt,name=position_size,json=positionSize,proto3,oneof" json:"position_size,omitempty"`
+	// Used where there is no input "prices".
+	Synthetic  *v1.SyntheticMarket `protobuf:"bytes,12,opt,name=synthetic,proto3" json:"synthetic,omitempty"`
+	Costs      *v1.CostModel       `protobuf:"bytes,13,opt,name=costs,proto3" json:"costs,omitempty"`
+	RiskLimits *v1.RiskLimits      `protobuf:"bytes,14,opt,name=risk_limits,json=riskLimits,proto3" json:"risk_limits,omitempty"`
+	// Above 0 to 1e12, default 1,000,000.
+	InitialCapital *float64 `protobuf:"fixed64,15,opt,name=initial_capital,json=initialCapital,proto3,oneof" json:"initial_capital,omitempty"`
+	// Walk-forward folds, 2..20, default 5.
+	NSplits *int32 `protobuf:"varint,16,opt,name=n_splits,json=nSplits,proto3,oneof" json:"n_splits,omitempty"`
+	// Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+	Embargo *int32 `protobuf:"varint,17,opt,name=embargo,proto3,oneof" json:"embargo,omitempty"`
+	// Default 0.
+	Seed          *int64 `protobuf:"varint,18,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,8 +225,65 @@ func (x *BacktestSpec) GetPositionSize() float64 {
 	return 0
 }
 
+func (x *BacktestSpec) GetSynthetic() *v1.SyntheticMarket {
+	if x != nil {
+		return x.Synthetic
+	}
+	return nil
+}
+
+func (x *BacktestSpec) GetCosts() *v1.CostModel {
+	if x != nil {
+		return x.Costs
+	}
+	return nil
+}
+
+func (x *BacktestSpec) GetRiskLimits() *v1.RiskLimits {
+	if x != nil {
+		return x.RiskLimits
+	}
+	return nil
+}
+
+func (x *BacktestSpec) GetInitialCapital() float64 {
+	if x != nil && x.InitialCapital != nil {
+		return *x.InitialCapital
+	}
+	return 0
+}
+
+func (x *BacktestSpec) GetNSplits() int32 {
+	if x != nil && x.NSplits != nil {
+		return *x.NSplits
+	}
+	return 0
+}
+
+func (x *BacktestSpec) GetEmbargo() int32 {
+	if x != nil && x.Embargo != nil {
+		return *x.Embargo
+	}
+	return 0
+}
+
+func (x *BacktestSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+// BacktestResult is the summary; trades, equity and predictions are artifacts.
 type BacktestResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Performance *v1.Performance        `protobuf:"bytes,1,opt,name=performance,proto3" json:"performance,omitempty"`
+	Quality     *v1.PredictionQuality  `protobuf:"bytes,2,opt,name=quality,proto3" json:"quality,omitempty"`
+	Data        *v1.DataSummary        `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	DataMode    v11.DataMode           `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	// Name of the model that predicted; empty when it was trained fold by fold.
+	ModelVersion  string                 `protobuf:"bytes,5,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	Outcome       BacktestResult_Outcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=jobplane.kinds.backtest.v1.BacktestResult_Outcome" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -192,32 +318,106 @@ func (*BacktestResult) Descriptor() ([]byte, []int) {
 	return file_jobplane_kinds_backtest_v1_backtest_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *BacktestResult) GetPerformance() *v1.Performance {
+	if x != nil {
+		return x.Performance
+	}
+	return nil
+}
+
+func (x *BacktestResult) GetQuality() *v1.PredictionQuality {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+func (x *BacktestResult) GetData() *v1.DataSummary {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *BacktestResult) GetDataMode() v11.DataMode {
+	if x != nil {
+		return x.DataMode
+	}
+	return v11.DataMode(0)
+}
+
+func (x *BacktestResult) GetModelVersion() string {
+	if x != nil {
+		return x.ModelVersion
+	}
+	return ""
+}
+
+func (x *BacktestResult) GetOutcome() BacktestResult_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return BacktestResult_OUTCOME_UNSPECIFIED
+}
+
 var File_jobplane_kinds_backtest_v1_backtest_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_backtest_v1_backtest_proto_rawDesc = "" +
 	"\n" +
-	")jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\"\xfc\x03\n" +
-	"\fBacktestSpec\x12\x1d\n" +
-	"\ahorizon\x18\x01 \x01(\x05H\x00R\ahorizon\x88\x01\x01\x12\x18\n" +
-	"\atickers\x18\x02 \x03(\tR\atickers\x12\x19\n" +
-	"\x05years\x18\x03 \x01(\x05H\x01R\x05years\x88\x01\x01\x12!\n" +
-	"\ffeature_mode\x18\x04 \x01(\tR\vfeatureMode\x12'\n" +
-	"\x0frisk_management\x18\x05 \x01(\bR\x0eriskManagement\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\tR\aversion\x12#\n" +
-	"\rfull_universe\x18\a \x01(\bR\ffullUniverse\x12*\n" +
-	"\x0eholding_period\x18\b \x01(\x05H\x02R\rholdingPeriod\x88\x01\x01\x12(\n" +
-	"\rmax_positions\x18\t \x01(\x05H\x03R\fmaxPositions\x88\x01\x01\x12,\n" +
+	")jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xad\r\n" +
+	"\fBacktestSpec\x12)\n" +
+	"\ahorizon\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x01H\x00R\ahorizon\x88\x01\x01\x12\x87\x01\n" +
+	"\atickers\x18\x02 \x03(\tBm\xbaHj\x92\x01g\x10\x88'\x18\x01\"`\xba\x01]\n" +
+	"\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches('^[A-Z0-9][A-Z0-9.^=-]{0,15}$')R\atickers\x12$\n" +
+	"\x05years\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x01H\x01R\x05years\x88\x01\x01\x12\x86\x01\n" +
+	"\ffeature_mode\x18\x04 \x01(\tBc\xbaH`\xba\x01]\n" +
+	"\ffeature_mode\x12$must be core, full, minimal or empty\x1a'this in ['', 'core', 'full', 'minimal']R\vfeatureMode\x12'\n" +
+	"\x0frisk_management\x18\x05 \x01(\bR\x0eriskManagement\x12\x86\x01\n" +
+	"\aversion\x18\x06 \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\aversion\x12#\n" +
+	"\rfull_universe\x18\a \x01(\bR\ffullUniverse\x126\n" +
+	"\x0eholding_period\x18\b \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x01H\x02R\rholdingPeriod\x88\x01\x01\x124\n" +
+	"\rmax_positions\x18\t \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01H\x03R\fmaxPositions\x88\x01\x01\x12G\n" +
 	"\x0fentry_threshold\x18\n" +
-	" \x01(\x01H\x04R\x0eentryThreshold\x88\x01\x01\x12(\n" +
-	"\rposition_size\x18\v \x01(\x01H\x05R\fpositionSize\x88\x01\x01B\n" +
+	" \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\xf0\xbf@\x01H\x04R\x0eentryThreshold\x88\x01\x01\x12C\n" +
+	"\rposition_size\x18\v \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x05R\fpositionSize\x88\x01\x01\x12F\n" +
+	"\tsynthetic\x18\f \x01(\v2(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x128\n" +
+	"\x05costs\x18\r \x01(\v2\".jobplane.kinds.quant.v1.CostModelR\x05costs\x12D\n" +
+	"\vrisk_limits\x18\x0e \x01(\v2#.jobplane.kinds.quant.v1.RiskLimitsR\n" +
+	"riskLimits\x12G\n" +
+	"\x0finitial_capital\x18\x0f \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\xa2\x94\x1amB!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x06R\x0einitialCapital\x88\x01\x01\x12)\n" +
+	"\bn_splits\x18\x10 \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x14(\x02H\aR\anSplits\x88\x01\x01\x12)\n" +
+	"\aembargo\x18\x11 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x00H\bR\aembargo\x88\x01\x01\x12 \n" +
+	"\x04seed\x18\x12 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\tR\x04seed\x88\x01\x01:\xc5\x02\xbaH\xc1\x02\x1ah\n" +
+	"\buniverse\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universe\x1a\xd4\x01\n" +
+	"\bleverage\x12Emax_positions x position_size must be at most 1: there is no leverage\x1a\x80\x01(has(this.max_positions) ? double(this.max_positions) : 10.0) * (has(this.position_size) ? this.position_size : 0.1) <= 1.000001B\n" +
 	"\n" +
 	"\b_horizonB\b\n" +
 	"\x06_yearsB\x11\n" +
 	"\x0f_holding_periodB\x10\n" +
 	"\x0e_max_positionsB\x12\n" +
 	"\x10_entry_thresholdB\x10\n" +
-	"\x0e_position_size\"\x10\n" +
-	"\x0eBacktestResultBSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/backtest/v1;backtestv1b\x06proto3"
+	"\x0e_position_sizeB\x12\n" +
+	"\x10_initial_capitalB\v\n" +
+	"\t_n_splitsB\n" +
+	"\n" +
+	"\b_embargoB\a\n" +
+	"\x05_seed\"\xd3\x03\n" +
+	"\x0eBacktestResult\x12F\n" +
+	"\vperformance\x18\x01 \x01(\v2$.jobplane.kinds.quant.v1.PerformanceR\vperformance\x12D\n" +
+	"\aquality\x18\x02 \x01(\v2*.jobplane.kinds.quant.v1.PredictionQualityR\aquality\x128\n" +
+	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
+	"\tdata_mode\x18\x04 \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12#\n" +
+	"\rmodel_version\x18\x05 \x01(\tR\fmodelVersion\x12L\n" +
+	"\aoutcome\x18\x06 \x01(\x0e22.jobplane.kinds.backtest.v1.BacktestResult.OutcomeR\aoutcome\"M\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eOUTCOME_TRADED\x10\x01\x12\x15\n" +
+	"\x11OUTCOME_NO_TRADES\x10\x02BSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/backtest/v1;backtestv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_backtest_v1_backtest_proto_rawDescOnce sync.Once
@@ -231,17 +431,34 @@ func file_jobplane_kinds_backtest_v1_backtest_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_backtest_v1_backtest_proto_rawDescData
 }
 
+var file_jobplane_kinds_backtest_v1_backtest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_jobplane_kinds_backtest_v1_backtest_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_jobplane_kinds_backtest_v1_backtest_proto_goTypes = []any{
-	(*BacktestSpec)(nil),   // 0: jobplane.kinds.backtest.v1.BacktestSpec
-	(*BacktestResult)(nil), // 1: jobplane.kinds.backtest.v1.BacktestResult
+	(BacktestResult_Outcome)(0),  // 0: jobplane.kinds.backtest.v1.BacktestResult.Outcome
+	(*BacktestSpec)(nil),         // 1: jobplane.kinds.backtest.v1.BacktestSpec
+	(*BacktestResult)(nil),       // 2: jobplane.kinds.backtest.v1.BacktestResult
+	(*v1.SyntheticMarket)(nil),   // 3: jobplane.kinds.quant.v1.SyntheticMarket
+	(*v1.CostModel)(nil),         // 4: jobplane.kinds.quant.v1.CostModel
+	(*v1.RiskLimits)(nil),        // 5: jobplane.kinds.quant.v1.RiskLimits
+	(*v1.Performance)(nil),       // 6: jobplane.kinds.quant.v1.Performance
+	(*v1.PredictionQuality)(nil), // 7: jobplane.kinds.quant.v1.PredictionQuality
+	(*v1.DataSummary)(nil),       // 8: jobplane.kinds.quant.v1.DataSummary
+	(v11.DataMode)(0),            // 9: jobplane.refs.v1.DataMode
 }
 var file_jobplane_kinds_backtest_v1_backtest_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	3, // 0: jobplane.kinds.backtest.v1.BacktestSpec.synthetic:type_name -> jobplane.kinds.quant.v1.SyntheticMarket
+	4, // 1: jobplane.kinds.backtest.v1.BacktestSpec.costs:type_name -> jobplane.kinds.quant.v1.CostModel
+	5, // 2: jobplane.kinds.backtest.v1.BacktestSpec.risk_limits:type_name -> jobplane.kinds.quant.v1.RiskLimits
+	6, // 3: jobplane.kinds.backtest.v1.BacktestResult.performance:type_name -> jobplane.kinds.quant.v1.Performance
+	7, // 4: jobplane.kinds.backtest.v1.BacktestResult.quality:type_name -> jobplane.kinds.quant.v1.PredictionQuality
+	8, // 5: jobplane.kinds.backtest.v1.BacktestResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
+	9, // 6: jobplane.kinds.backtest.v1.BacktestResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	0, // 7: jobplane.kinds.backtest.v1.BacktestResult.outcome:type_name -> jobplane.kinds.backtest.v1.BacktestResult.Outcome
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_backtest_v1_backtest_proto_init() }
@@ -255,13 +472,14 @@ func file_jobplane_kinds_backtest_v1_backtest_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_backtest_v1_backtest_proto_rawDesc), len(file_jobplane_kinds_backtest_v1_backtest_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_jobplane_kinds_backtest_v1_backtest_proto_goTypes,
 		DependencyIndexes: file_jobplane_kinds_backtest_v1_backtest_proto_depIdxs,
+		EnumInfos:         file_jobplane_kinds_backtest_v1_backtest_proto_enumTypes,
 		MessageInfos:      file_jobplane_kinds_backtest_v1_backtest_proto_msgTypes,
 	}.Build()
 	File_jobplane_kinds_backtest_v1_backtest_proto = out.File

@@ -9,6 +9,7 @@ package data_sciencev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -21,19 +22,166 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// DataScienceSpec drives the staged pipeline over inputs["dataset"].
+type DataScienceSpec_Task int32
+
+const (
+	// Same as AUTO.
+	DataScienceSpec_TASK_UNSPECIFIED DataScienceSpec_Task = 0
+	// By the target column.
+	DataScienceSpec_TASK_AUTO           DataScienceSpec_Task = 1
+	DataScienceSpec_TASK_CLASSIFICATION DataScienceSpec_Task = 2
+	DataScienceSpec_TASK_REGRESSION     DataScienceSpec_Task = 3
+	DataScienceSpec_TASK_TIMESERIES     DataScienceSpec_Task = 4
+	// No model.
+	DataScienceSpec_TASK_EDA_ONLY DataScienceSpec_Task = 5
+)
+
+// Enum value maps for DataScienceSpec_Task.
+var (
+	DataScienceSpec_Task_name = map[int32]string{
+		0: "TASK_UNSPECIFIED",
+		1: "TASK_AUTO",
+		2: "TASK_CLASSIFICATION",
+		3: "TASK_REGRESSION",
+		4: "TASK_TIMESERIES",
+		5: "TASK_EDA_ONLY",
+	}
+	DataScienceSpec_Task_value = map[string]int32{
+		"TASK_UNSPECIFIED":    0,
+		"TASK_AUTO":           1,
+		"TASK_CLASSIFICATION": 2,
+		"TASK_REGRESSION":     3,
+		"TASK_TIMESERIES":     4,
+		"TASK_EDA_ONLY":       5,
+	}
+)
+
+func (x DataScienceSpec_Task) Enum() *DataScienceSpec_Task {
+	p := new(DataScienceSpec_Task)
+	*p = x
+	return p
+}
+
+func (x DataScienceSpec_Task) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DataScienceSpec_Task) Descriptor() protoreflect.EnumDescriptor {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes[0].Descriptor()
+}
+
+func (DataScienceSpec_Task) Type() protoreflect.EnumType {
+	return &file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes[0]
+}
+
+func (x DataScienceSpec_Task) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DataScienceSpec_Task.Descriptor instead.
+func (DataScienceSpec_Task) EnumDescriptor() ([]byte, []int) {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{0, 0}
+}
+
+type DataScienceResult_Verdict int32
+
+const (
+	// Never sent.
+	DataScienceResult_VERDICT_UNSPECIFIED DataScienceResult_Verdict = 0
+	// The best model beats the baseline beyond chance.
+	DataScienceResult_VERDICT_SIGNAL    DataScienceResult_Verdict = 1
+	DataScienceResult_VERDICT_NO_SIGNAL DataScienceResult_Verdict = 2
+	// There is no model.
+	DataScienceResult_VERDICT_NOT_MODELED DataScienceResult_Verdict = 3
+)
+
+// Enum value maps for DataScienceResult_Verdict.
+var (
+	DataScienceResult_Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_SIGNAL",
+		2: "VERDICT_NO_SIGNAL",
+		3: "VERDICT_NOT_MODELED",
+	}
+	DataScienceResult_Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED": 0,
+		"VERDICT_SIGNAL":      1,
+		"VERDICT_NO_SIGNAL":   2,
+		"VERDICT_NOT_MODELED": 3,
+	}
+)
+
+func (x DataScienceResult_Verdict) Enum() *DataScienceResult_Verdict {
+	p := new(DataScienceResult_Verdict)
+	*p = x
+	return p
+}
+
+func (x DataScienceResult_Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DataScienceResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes[1].Descriptor()
+}
+
+func (DataScienceResult_Verdict) Type() protoreflect.EnumType {
+	return &file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes[1]
+}
+
+func (x DataScienceResult_Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DataScienceResult_Verdict.Descriptor instead.
+func (DataScienceResult_Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{1, 0}
+}
+
+// DataScienceSpec drives the staged pipeline over inputs["dataset"]: ingest, eda, clarify,
+// modeling, report, qa. Deadlines of stages are JobSpec.policy.stage_timeouts.
 type DataScienceSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Column to predict; unset lets the clarify stage ask.
+	// Column to predict, at most 1024 bytes; unset lets the clarify stage choose, or ask.
 	TargetColumn *string `protobuf:"bytes,1,opt,name=target_column,json=targetColumn,proto3,oneof" json:"target_column,omitempty"`
-	// Question in plain words.
+	// In plain words, at most 4000 bytes.
 	Question string `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"`
-	// Stages to skip.
+	// Among "clarify", "modeling" and "qa"; what a skipped stage gives is missing from the report.
 	SkipStages []string `protobuf:"bytes,3,rep,name=skip_stages,json=skipStages,proto3" json:"skip_stages,omitempty"`
-	// Whether the job may stop and ask.
+	// Whether the job may stop and ask; default true. False takes the best guess, with a warning.
 	AllowClarify *bool `protobuf:"varint,4,opt,name=allow_clarify,json=allowClarify,proto3,oneof" json:"allow_clarify,omitempty"`
-	// Cross-validation folds.
-	CvFolds       *int32 `protobuf:"varint,5,opt,name=cv_folds,json=cvFolds,proto3,oneof" json:"cv_folds,omitempty"`
+	// Cross-validation folds, 2..20, default 5; fewer where a class is too small.
+	CvFolds *int32 `protobuf:"varint,5,opt,name=cv_folds,json=cvFolds,proto3,oneof" json:"cv_folds,omitempty"`
+	// Sheet of a workbook, at most 255 bytes; default the first one that is not empty.
+	Sheet string               `protobuf:"bytes,6,opt,name=sheet,proto3" json:"sheet,omitempty"`
+	Task  DataScienceSpec_Task `protobuf:"varint,7,opt,name=task,proto3,enum=jobplane.kinds.data_science.v1.DataScienceSpec_Task" json:"task,omitempty"`
+	// Column with the time of each row, at most 1024 bytes; default found by its values.
+	TimeColumn string `protobuf:"bytes,8,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"`
+	// Rows of one group stay in one fold; at most 1024 bytes.
+	GroupColumn string `protobuf:"bytes,9,opt,name=group_column,json=groupColumn,proto3" json:"group_column,omitempty"`
+	// At most 100 columns that are no features.
+	IdColumns []string `protobuf:"bytes,10,rep,name=id_columns,json=idColumns,proto3" json:"id_columns,omitempty"`
+	// For the search over model parameters; 0 s..1 h, default 60 s, 0 s for no search.
+	SearchTimeBudget *durationpb.Duration `protobuf:"bytes,11,opt,name=search_time_budget,json=searchTimeBudget,proto3" json:"search_time_budget,omitempty"`
+	// Rows above which models are searched on a sample of that size, 1000..10,000,000,
+	// default 50,000.
+	EarlyStopSample *int32 `protobuf:"varint,12,opt,name=early_stop_sample,json=earlyStopSample,proto3,oneof" json:"early_stop_sample,omitempty"`
+	// Rows from which gradient boosting is tried, 50..1,000,000, default 200.
+	HgbMinRows *int32                `protobuf:"varint,13,opt,name=hgb_min_rows,json=hgbMinRows,proto3,oneof" json:"hgb_min_rows,omitempty"`
+	Shap       *DataScienceSpec_Shap `protobuf:"bytes,14,opt,name=shap,proto3" json:"shap,omitempty"`
+	// Applies conservative clean-ups (duplicates, constant columns) and says so.
+	SafeAutoActions bool `protobuf:"varint,15,opt,name=safe_auto_actions,json=safeAutoActions,proto3" json:"safe_auto_actions,omitempty"`
+	// Builds the report from a checked report.json; default true.
+	ReportJsonFirst *bool                  `protobuf:"varint,16,opt,name=report_json_first,json=reportJsonFirst,proto3,oneof" json:"report_json_first,omitempty"`
+	Theme           *DataScienceSpec_Theme `protobuf:"bytes,17,opt,name=theme,proto3" json:"theme,omitempty"`
+	// Lists the original upload among the artifacts.
+	ExposeOriginal bool `protobuf:"varint,18,opt,name=expose_original,json=exposeOriginal,proto3" json:"expose_original,omitempty"`
+	// How long a question stays open; 1 min..30 d, default 7 d.
+	ClarifyTimeout *durationpb.Duration `protobuf:"bytes,19,opt,name=clarify_timeout,json=clarifyTimeout,proto3" json:"clarify_timeout,omitempty"`
+	// After that takes the best guess instead of ending TIMED_OUT.
+	ClarifyUseDefault bool `protobuf:"varint,20,opt,name=clarify_use_default,json=clarifyUseDefault,proto3" json:"clarify_use_default,omitempty"`
+	// Default 0.
+	Seed          *int64 `protobuf:"varint,21,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,10 +251,147 @@ func (x *DataScienceSpec) GetCvFolds() int32 {
 	return 0
 }
 
+func (x *DataScienceSpec) GetSheet() string {
+	if x != nil {
+		return x.Sheet
+	}
+	return ""
+}
+
+func (x *DataScienceSpec) GetTask() DataScienceSpec_Task {
+	if x != nil {
+		return x.Task
+	}
+	return DataScienceSpec_TASK_UNSPECIFIED
+}
+
+func (x *DataScienceSpec) GetTimeColumn() string {
+	if x != nil {
+		return x.TimeColumn
+	}
+	return ""
+}
+
+func (x *DataScienceSpec) GetGroupColumn() string {
+	if x != nil {
+		return x.GroupColumn
+	}
+	return ""
+}
+
+func (x *DataScienceSpec) GetIdColumns() []string {
+	if x != nil {
+		return x.IdColumns
+	}
+	return nil
+}
+
+func (x *DataScienceSpec) GetSearchTimeBudget() *durationpb.Duration {
+	if x != nil {
+		return x.SearchTimeBudget
+	}
+	return nil
+}
+
+func (x *DataScienceSpec) GetEarlyStopSample() int32 {
+	if x != nil && x.EarlyStopSample != nil {
+		return *x.EarlyStopSample
+	}
+	return 0
+}
+
+func (x *DataScienceSpec) GetHgbMinRows() int32 {
+	if x != nil && x.HgbMinRows != nil {
+		return *x.HgbMinRows
+	}
+	return 0
+}
+
+func (x *DataScienceSpec) GetShap() *DataScienceSpec_Shap {
+	if x != nil {
+		return x.Shap
+	}
+	return nil
+}
+
+func (x *DataScienceSpec) GetSafeAutoActions() bool {
+	if x != nil {
+		return x.SafeAutoActions
+	}
+	return false
+}
+
+func (x *DataScienceSpec) GetReportJsonFirst() bool {
+	if x != nil && x.ReportJsonFirst != nil {
+		return *x.ReportJsonFirst
+	}
+	return false
+}
+
+func (x *DataScienceSpec) GetTheme() *DataScienceSpec_Theme {
+	if x != nil {
+		return x.Theme
+	}
+	return nil
+}
+
+func (x *DataScienceSpec) GetExposeOriginal() bool {
+	if x != nil {
+		return x.ExposeOriginal
+	}
+	return false
+}
+
+func (x *DataScienceSpec) GetClarifyTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.ClarifyTimeout
+	}
+	return nil
+}
+
+func (x *DataScienceSpec) GetClarifyUseDefault() bool {
+	if x != nil {
+		return x.ClarifyUseDefault
+	}
+	return false
+}
+
+func (x *DataScienceSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+// DataScienceResult is the summary; report.html and the JSON of each stage are artifacts.
 type DataScienceResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Task  DataScienceSpec_Task   `protobuf:"varint,1,opt,name=task,proto3,enum=jobplane.kinds.data_science.v1.DataScienceSpec_Task" json:"task,omitempty"`
+	// Empty for EDA_ONLY.
+	TargetColumn string `protobuf:"bytes,2,opt,name=target_column,json=targetColumn,proto3" json:"target_column,omitempty"`
+	RowCount     int64  `protobuf:"varint,3,opt,name=row_count,json=rowCount,proto3" json:"row_count,omitempty"`
+	ColumnCount  int32  `protobuf:"varint,4,opt,name=column_count,json=columnCount,proto3" json:"column_count,omitempty"`
+	// Name of the best model.
+	BestModel string `protobuf:"bytes,5,opt,name=best_model,json=bestModel,proto3" json:"best_model,omitempty"`
+	// Metric of score, for example "balanced_accuracy".
+	Metric string   `protobuf:"bytes,6,opt,name=metric,proto3" json:"metric,omitempty"`
+	Score  *float64 `protobuf:"fixed64,7,opt,name=score,proto3,oneof" json:"score,omitempty"`
+	// Bounds of the 95 % interval of score.
+	ScoreLow  *float64 `protobuf:"fixed64,8,opt,name=score_low,json=scoreLow,proto3,oneof" json:"score_low,omitempty"`
+	ScoreHigh *float64 `protobuf:"fixed64,9,opt,name=score_high,json=scoreHigh,proto3,oneof" json:"score_high,omitempty"`
+	// Of the best baseline, same metric.
+	BaselineScore *float64                  `protobuf:"fixed64,10,opt,name=baseline_score,json=baselineScore,proto3,oneof" json:"baseline_score,omitempty"`
+	Verdict       DataScienceResult_Verdict `protobuf:"varint,11,opt,name=verdict,proto3,enum=jobplane.kinds.data_science.v1.DataScienceResult_Verdict" json:"verdict,omitempty"`
+	// Checks that failed first, at most 20.
+	Findings []*DataScienceResult_Finding `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
+	// True when a person answered, false when the choice was made without asking.
+	Clarified bool `protobuf:"varint,13,opt,name=clarified,proto3" json:"clarified,omitempty"`
+	// Most important first, at most 20, with their share.
+	FeatureImportance map[string]float64 `protobuf:"bytes,14,rep,name=feature_importance,json=featureImportance,proto3" json:"feature_importance,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Artifact id of the report.
+	ReportArtifact string `protobuf:"bytes,15,opt,name=report_artifact,json=reportArtifact,proto3" json:"report_artifact,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DataScienceResult) Reset() {
@@ -139,22 +424,501 @@ func (*DataScienceResult) Descriptor() ([]byte, []int) {
 	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *DataScienceResult) GetTask() DataScienceSpec_Task {
+	if x != nil {
+		return x.Task
+	}
+	return DataScienceSpec_TASK_UNSPECIFIED
+}
+
+func (x *DataScienceResult) GetTargetColumn() string {
+	if x != nil {
+		return x.TargetColumn
+	}
+	return ""
+}
+
+func (x *DataScienceResult) GetRowCount() int64 {
+	if x != nil {
+		return x.RowCount
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetColumnCount() int32 {
+	if x != nil {
+		return x.ColumnCount
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetBestModel() string {
+	if x != nil {
+		return x.BestModel
+	}
+	return ""
+}
+
+func (x *DataScienceResult) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *DataScienceResult) GetScore() float64 {
+	if x != nil && x.Score != nil {
+		return *x.Score
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetScoreLow() float64 {
+	if x != nil && x.ScoreLow != nil {
+		return *x.ScoreLow
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetScoreHigh() float64 {
+	if x != nil && x.ScoreHigh != nil {
+		return *x.ScoreHigh
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetBaselineScore() float64 {
+	if x != nil && x.BaselineScore != nil {
+		return *x.BaselineScore
+	}
+	return 0
+}
+
+func (x *DataScienceResult) GetVerdict() DataScienceResult_Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return DataScienceResult_VERDICT_UNSPECIFIED
+}
+
+func (x *DataScienceResult) GetFindings() []*DataScienceResult_Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *DataScienceResult) GetClarified() bool {
+	if x != nil {
+		return x.Clarified
+	}
+	return false
+}
+
+func (x *DataScienceResult) GetFeatureImportance() map[string]float64 {
+	if x != nil {
+		return x.FeatureImportance
+	}
+	return nil
+}
+
+func (x *DataScienceResult) GetReportArtifact() string {
+	if x != nil {
+		return x.ReportArtifact
+	}
+	return ""
+}
+
+// Shap explains the best model.
+type DataScienceSpec_Shap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default true.
+	Enabled *bool `protobuf:"varint,1,opt,name=enabled,proto3,oneof" json:"enabled,omitempty"`
+	// 1..10,000, default 200.
+	MaxRows *int32 `protobuf:"varint,2,opt,name=max_rows,json=maxRows,proto3,oneof" json:"max_rows,omitempty"`
+	// 1..1000, default 30.
+	MaxFeatures   *int32 `protobuf:"varint,3,opt,name=max_features,json=maxFeatures,proto3,oneof" json:"max_features,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataScienceSpec_Shap) Reset() {
+	*x = DataScienceSpec_Shap{}
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataScienceSpec_Shap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataScienceSpec_Shap) ProtoMessage() {}
+
+func (x *DataScienceSpec_Shap) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataScienceSpec_Shap.ProtoReflect.Descriptor instead.
+func (*DataScienceSpec_Shap) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *DataScienceSpec_Shap) GetEnabled() bool {
+	if x != nil && x.Enabled != nil {
+		return *x.Enabled
+	}
+	return false
+}
+
+func (x *DataScienceSpec_Shap) GetMaxRows() int32 {
+	if x != nil && x.MaxRows != nil {
+		return *x.MaxRows
+	}
+	return 0
+}
+
+func (x *DataScienceSpec_Shap) GetMaxFeatures() int32 {
+	if x != nil && x.MaxFeatures != nil {
+		return *x.MaxFeatures
+	}
+	return 0
+}
+
+// Theme of the report. Colours are #rrggbb; text on bg and on surface must have a contrast
+// of at least 4.5. Empty means the built-in one.
+type DataScienceSpec_Theme struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Primary string                 `protobuf:"bytes,1,opt,name=primary,proto3" json:"primary,omitempty"`
+	Accent  string                 `protobuf:"bytes,2,opt,name=accent,proto3" json:"accent,omitempty"`
+	Bg      string                 `protobuf:"bytes,3,opt,name=bg,proto3" json:"bg,omitempty"`
+	Surface string                 `protobuf:"bytes,4,opt,name=surface,proto3" json:"surface,omitempty"`
+	Text    string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Muted   string                 `protobuf:"bytes,6,opt,name=muted,proto3" json:"muted,omitempty"`
+	Ok      string                 `protobuf:"bytes,7,opt,name=ok,proto3" json:"ok,omitempty"`
+	Warn    string                 `protobuf:"bytes,8,opt,name=warn,proto3" json:"warn,omitempty"`
+	Error   string                 `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	// Comma-separated names of local fonts, at most 256 characters.
+	FontFamily string `protobuf:"bytes,10,opt,name=font_family,json=fontFamily,proto3" json:"font_family,omitempty"`
+	// PNG, JPEG, GIF or WebP as a data: URI, at most 128 KiB. The input "logo" wins over it.
+	Logo          string `protobuf:"bytes,11,opt,name=logo,proto3" json:"logo,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataScienceSpec_Theme) Reset() {
+	*x = DataScienceSpec_Theme{}
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataScienceSpec_Theme) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataScienceSpec_Theme) ProtoMessage() {}
+
+func (x *DataScienceSpec_Theme) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataScienceSpec_Theme.ProtoReflect.Descriptor instead.
+func (*DataScienceSpec_Theme) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{0, 1}
+}
+
+func (x *DataScienceSpec_Theme) GetPrimary() string {
+	if x != nil {
+		return x.Primary
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetAccent() string {
+	if x != nil {
+		return x.Accent
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetBg() string {
+	if x != nil {
+		return x.Bg
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetSurface() string {
+	if x != nil {
+		return x.Surface
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetMuted() string {
+	if x != nil {
+		return x.Muted
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetOk() string {
+	if x != nil {
+		return x.Ok
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetWarn() string {
+	if x != nil {
+		return x.Warn
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetFontFamily() string {
+	if x != nil {
+		return x.FontFamily
+	}
+	return ""
+}
+
+func (x *DataScienceSpec_Theme) GetLogo() string {
+	if x != nil {
+		return x.Logo
+	}
+	return ""
+}
+
+// Finding is one check of the qa stage.
+type DataScienceResult_Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UPPER_SNAKE, for example LEAKAGE_SUSPECTED.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// INFO, WARNING or ERROR.
+	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
+	Passed   bool   `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
+	// One sentence with the figures.
+	Evidence      string `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataScienceResult_Finding) Reset() {
+	*x = DataScienceResult_Finding{}
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataScienceResult_Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataScienceResult_Finding) ProtoMessage() {}
+
+func (x *DataScienceResult_Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataScienceResult_Finding.ProtoReflect.Descriptor instead.
+func (*DataScienceResult_Finding) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP(), []int{1, 1}
+}
+
+func (x *DataScienceResult_Finding) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DataScienceResult_Finding) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *DataScienceResult_Finding) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
+func (x *DataScienceResult_Finding) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
 var File_jobplane_kinds_data_science_v1_data_science_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_data_science_v1_data_science_proto_rawDesc = "" +
 	"\n" +
-	"1jobplane/kinds/data_science/v1/data_science.proto\x12\x1ejobplane.kinds.data_science.v1\"\xf3\x01\n" +
-	"\x0fDataScienceSpec\x12(\n" +
-	"\rtarget_column\x18\x01 \x01(\tH\x00R\ftargetColumn\x88\x01\x01\x12\x1a\n" +
-	"\bquestion\x18\x02 \x01(\tR\bquestion\x12\x1f\n" +
-	"\vskip_stages\x18\x03 \x03(\tR\n" +
+	"1jobplane/kinds/data_science/v1/data_science.proto\x12\x1ejobplane.kinds.data_science.v1\x1a\x1egoogle/protobuf/duration.proto\"\x81\x19\n" +
+	"\x0fDataScienceSpec\x12m\n" +
+	"\rtarget_column\x18\x01 \x01(\tBC\xbaH@r\x03(\x80\b\xba\x018\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')H\x00R\ftargetColumn\x88\x01\x01\x12_\n" +
+	"\bquestion\x18\x02 \x01(\tBC\xbaH@r\x03(\xa0\x1f\xba\x018\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\bquestion\x12}\n" +
+	"\vskip_stages\x18\x03 \x03(\tB\\\xbaHY\x92\x01V\x18\x01\"R\xba\x01O\n" +
+	"\x05stage\x12\x1fmust be clarify, modeling or qa\x1a%this in ['clarify', 'modeling', 'qa']R\n" +
 	"skipStages\x12(\n" +
-	"\rallow_clarify\x18\x04 \x01(\bH\x01R\fallowClarify\x88\x01\x01\x12\x1e\n" +
-	"\bcv_folds\x18\x05 \x01(\x05H\x02R\acvFolds\x88\x01\x01B\x10\n" +
+	"\rallow_clarify\x18\x04 \x01(\bH\x01R\fallowClarify\x88\x01\x01\x12)\n" +
+	"\bcv_folds\x18\x05 \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x02R\acvFolds\x88\x01\x01\x12Y\n" +
+	"\x05sheet\x18\x06 \x01(\tBC\xbaH@r\x03(\xff\x01\xba\x018\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\x05sheet\x12R\n" +
+	"\x04task\x18\a \x01(\x0e24.jobplane.kinds.data_science.v1.DataScienceSpec.TaskB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04task\x12d\n" +
+	"\vtime_column\x18\b \x01(\tBC\xbaH@r\x03(\x80\b\xba\x018\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\n" +
+	"timeColumn\x12f\n" +
+	"\fgroup_column\x18\t \x01(\tBC\xbaH@r\x03(\x80\b\xba\x018\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\vgroupColumn\x120\n" +
+	"\n" +
+	"id_columns\x18\n" +
+	" \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\x18\x01\"\x05r\x03(\x80\bR\tidColumns\x12V\n" +
+	"\x12search_time_budget\x18\v \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c2\x00R\x10searchTimeBudget\x12>\n" +
+	"\x11early_stop_sample\x18\f \x01(\x05B\r\xbaH\n" +
+	"\x1a\b\x18\x80\xad\xe2\x04(\xe8\aH\x03R\x0fearlyStopSample\x88\x01\x01\x122\n" +
+	"\fhgb_min_rows\x18\r \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(2H\x04R\n" +
+	"hgbMinRows\x88\x01\x01\x12H\n" +
+	"\x04shap\x18\x0e \x01(\v24.jobplane.kinds.data_science.v1.DataScienceSpec.ShapR\x04shap\x12*\n" +
+	"\x11safe_auto_actions\x18\x0f \x01(\bR\x0fsafeAutoActions\x12/\n" +
+	"\x11report_json_first\x18\x10 \x01(\bH\x05R\x0freportJsonFirst\x88\x01\x01\x12K\n" +
+	"\x05theme\x18\x11 \x01(\v25.jobplane.kinds.data_science.v1.DataScienceSpec.ThemeR\x05theme\x12'\n" +
+	"\x0fexpose_original\x18\x12 \x01(\bR\x0eexposeOriginal\x12U\n" +
+	"\x0fclarify_timeout\x18\x13 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b<R\x0eclarifyTimeout\x12.\n" +
+	"\x13clarify_use_default\x18\x14 \x01(\bR\x11clarifyUseDefault\x12 \n" +
+	"\x04seed\x18\x15 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x06R\x04seed\x88\x01\x01\x1a\xaf\x01\n" +
+	"\x04Shap\x12\x1d\n" +
+	"\aenabled\x18\x01 \x01(\bH\x00R\aenabled\x88\x01\x01\x12*\n" +
+	"\bmax_rows\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x01H\x01R\amaxRows\x88\x01\x01\x122\n" +
+	"\fmax_features\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01H\x02R\vmaxFeatures\x88\x01\x01B\n" +
+	"\n" +
+	"\b_enabledB\v\n" +
+	"\t_max_rowsB\x0f\n" +
+	"\r_max_features\x1a\xdb\t\n" +
+	"\x05Theme\x12_\n" +
+	"\aprimary\x18\x01 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\aprimary\x12]\n" +
+	"\x06accent\x18\x02 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x06accent\x12U\n" +
+	"\x02bg\x18\x03 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x02bg\x12_\n" +
+	"\asurface\x18\x04 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\asurface\x12Y\n" +
+	"\x04text\x18\x05 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x04text\x12[\n" +
+	"\x05muted\x18\x06 \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x05muted\x12U\n" +
+	"\x02ok\x18\a \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x02ok\x12Y\n" +
+	"\x04warn\x18\b \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x04warn\x12[\n" +
+	"\x05error\x18\t \x01(\tBE\xbaHB\xba\x01<\n" +
+	"\x06colour\x12\x0fmust be #rrggbb\x1a!this.matches('^#[0-9a-fA-F]{6}$')\xd8\x01\x01R\x05error\x12\xad\x01\n" +
+	"\vfont_family\x18\n" +
+	" \x01(\tB\x8b\x01\xbaH\x87\x01\xba\x01\x83\x01\n" +
+	"\vfont_family\x12:must be comma-separated font names, at most 256 characters\x1a8this.size() <= 256 && this.matches('^[A-Za-z0-9 ,_-]*$')R\n" +
+	"fontFamily\x12\xe2\x01\n" +
+	"\x04logo\x18\v \x01(\tB\xcd\x01\xbaH\xc9\x01\xba\x01\xc5\x01\n" +
+	"\x04logo\x12Kmust be a data: URI of a PNG, JPEG, GIF or WebP image, at most 131072 bytes\x1apthis == '' || (this.size() <= 131072 && this.matches('^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$'))R\x04logo\"\x81\x01\n" +
+	"\x04Task\x12\x14\n" +
+	"\x10TASK_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tTASK_AUTO\x10\x01\x12\x17\n" +
+	"\x13TASK_CLASSIFICATION\x10\x02\x12\x13\n" +
+	"\x0fTASK_REGRESSION\x10\x03\x12\x13\n" +
+	"\x0fTASK_TIMESERIES\x10\x04\x12\x11\n" +
+	"\rTASK_EDA_ONLY\x10\x05B\x10\n" +
 	"\x0e_target_columnB\x10\n" +
 	"\x0e_allow_clarifyB\v\n" +
-	"\t_cv_folds\"\x13\n" +
-	"\x11DataScienceResultB[ZYgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/data_science/v1;data_sciencev1b\x06proto3"
+	"\t_cv_foldsB\x14\n" +
+	"\x12_early_stop_sampleB\x0f\n" +
+	"\r_hgb_min_rowsB\x14\n" +
+	"\x12_report_json_firstB\a\n" +
+	"\x05_seed\"\xc5\b\n" +
+	"\x11DataScienceResult\x12H\n" +
+	"\x04task\x18\x01 \x01(\x0e24.jobplane.kinds.data_science.v1.DataScienceSpec.TaskR\x04task\x12#\n" +
+	"\rtarget_column\x18\x02 \x01(\tR\ftargetColumn\x12\x1b\n" +
+	"\trow_count\x18\x03 \x01(\x03R\browCount\x12!\n" +
+	"\fcolumn_count\x18\x04 \x01(\x05R\vcolumnCount\x12\x1d\n" +
+	"\n" +
+	"best_model\x18\x05 \x01(\tR\tbestModel\x12\x16\n" +
+	"\x06metric\x18\x06 \x01(\tR\x06metric\x12\x19\n" +
+	"\x05score\x18\a \x01(\x01H\x00R\x05score\x88\x01\x01\x12 \n" +
+	"\tscore_low\x18\b \x01(\x01H\x01R\bscoreLow\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"score_high\x18\t \x01(\x01H\x02R\tscoreHigh\x88\x01\x01\x12*\n" +
+	"\x0ebaseline_score\x18\n" +
+	" \x01(\x01H\x03R\rbaselineScore\x88\x01\x01\x12S\n" +
+	"\averdict\x18\v \x01(\x0e29.jobplane.kinds.data_science.v1.DataScienceResult.VerdictR\averdict\x12U\n" +
+	"\bfindings\x18\f \x03(\v29.jobplane.kinds.data_science.v1.DataScienceResult.FindingR\bfindings\x12\x1c\n" +
+	"\tclarified\x18\r \x01(\bR\tclarified\x12w\n" +
+	"\x12feature_importance\x18\x0e \x03(\v2H.jobplane.kinds.data_science.v1.DataScienceResult.FeatureImportanceEntryR\x11featureImportance\x12'\n" +
+	"\x0freport_artifact\x18\x0f \x01(\tR\x0ereportArtifact\x1aD\n" +
+	"\x16FeatureImportanceEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ai\n" +
+	"\aFinding\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x16\n" +
+	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x1a\n" +
+	"\bevidence\x18\x04 \x01(\tR\bevidence\"f\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eVERDICT_SIGNAL\x10\x01\x12\x15\n" +
+	"\x11VERDICT_NO_SIGNAL\x10\x02\x12\x17\n" +
+	"\x13VERDICT_NOT_MODELED\x10\x03B\b\n" +
+	"\x06_scoreB\f\n" +
+	"\n" +
+	"_score_lowB\r\n" +
+	"\v_score_highB\x11\n" +
+	"\x0f_baseline_scoreB[ZYgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/data_science/v1;data_sciencev1b\x06proto3"
 
 var (
 	file_jobplane_kinds_data_science_v1_data_science_proto_rawDescOnce sync.Once
@@ -168,17 +932,34 @@ func file_jobplane_kinds_data_science_v1_data_science_proto_rawDescGZIP() []byte
 	return file_jobplane_kinds_data_science_v1_data_science_proto_rawDescData
 }
 
-var file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_jobplane_kinds_data_science_v1_data_science_proto_goTypes = []any{
-	(*DataScienceSpec)(nil),   // 0: jobplane.kinds.data_science.v1.DataScienceSpec
-	(*DataScienceResult)(nil), // 1: jobplane.kinds.data_science.v1.DataScienceResult
+	(DataScienceSpec_Task)(0),         // 0: jobplane.kinds.data_science.v1.DataScienceSpec.Task
+	(DataScienceResult_Verdict)(0),    // 1: jobplane.kinds.data_science.v1.DataScienceResult.Verdict
+	(*DataScienceSpec)(nil),           // 2: jobplane.kinds.data_science.v1.DataScienceSpec
+	(*DataScienceResult)(nil),         // 3: jobplane.kinds.data_science.v1.DataScienceResult
+	(*DataScienceSpec_Shap)(nil),      // 4: jobplane.kinds.data_science.v1.DataScienceSpec.Shap
+	(*DataScienceSpec_Theme)(nil),     // 5: jobplane.kinds.data_science.v1.DataScienceSpec.Theme
+	nil,                               // 6: jobplane.kinds.data_science.v1.DataScienceResult.FeatureImportanceEntry
+	(*DataScienceResult_Finding)(nil), // 7: jobplane.kinds.data_science.v1.DataScienceResult.Finding
+	(*durationpb.Duration)(nil),       // 8: google.protobuf.Duration
 }
 var file_jobplane_kinds_data_science_v1_data_science_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0, // 0: jobplane.kinds.data_science.v1.DataScienceSpec.task:type_name -> jobplane.kinds.data_science.v1.DataScienceSpec.Task
+	8, // 1: jobplane.kinds.data_science.v1.DataScienceSpec.search_time_budget:type_name -> google.protobuf.Duration
+	4, // 2: jobplane.kinds.data_science.v1.DataScienceSpec.shap:type_name -> jobplane.kinds.data_science.v1.DataScienceSpec.Shap
+	5, // 3: jobplane.kinds.data_science.v1.DataScienceSpec.theme:type_name -> jobplane.kinds.data_science.v1.DataScienceSpec.Theme
+	8, // 4: jobplane.kinds.data_science.v1.DataScienceSpec.clarify_timeout:type_name -> google.protobuf.Duration
+	0, // 5: jobplane.kinds.data_science.v1.DataScienceResult.task:type_name -> jobplane.kinds.data_science.v1.DataScienceSpec.Task
+	1, // 6: jobplane.kinds.data_science.v1.DataScienceResult.verdict:type_name -> jobplane.kinds.data_science.v1.DataScienceResult.Verdict
+	7, // 7: jobplane.kinds.data_science.v1.DataScienceResult.findings:type_name -> jobplane.kinds.data_science.v1.DataScienceResult.Finding
+	6, // 8: jobplane.kinds.data_science.v1.DataScienceResult.feature_importance:type_name -> jobplane.kinds.data_science.v1.DataScienceResult.FeatureImportanceEntry
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_data_science_v1_data_science_proto_init() }
@@ -187,18 +968,21 @@ func file_jobplane_kinds_data_science_v1_data_science_proto_init() {
 		return
 	}
 	file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[0].OneofWrappers = []any{}
+	file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[1].OneofWrappers = []any{}
+	file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_data_science_v1_data_science_proto_rawDesc), len(file_jobplane_kinds_data_science_v1_data_science_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   2,
+			NumEnums:      2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_jobplane_kinds_data_science_v1_data_science_proto_goTypes,
 		DependencyIndexes: file_jobplane_kinds_data_science_v1_data_science_proto_depIdxs,
+		EnumInfos:         file_jobplane_kinds_data_science_v1_data_science_proto_enumTypes,
 		MessageInfos:      file_jobplane_kinds_data_science_v1_data_science_proto_msgTypes,
 	}.Build()
 	File_jobplane_kinds_data_science_v1_data_science_proto = out.File

@@ -22,13 +22,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// EvaluateSpec runs benchmarks over a registered model and records the scores with it.
 type EvaluateSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
-	ModelVersion  string         `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	EvalPolicy    *v1.EvalPolicy `protobuf:"bytes,2,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// projects/{project}/models/{model_id}
+	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	// With at least one benchmark.
+	EvalPolicy *v1.EvalPolicy `protobuf:"bytes,2,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	// Items per benchmark, 1..1,000,000; unset means all.
+	MaxSamples *int32 `protobuf:"varint,3,opt,name=max_samples,json=maxSamples,proto3,oneof" json:"max_samples,omitempty"`
+	// Of the choice of samples; default 0.
+	Seed *int64 `protobuf:"varint,4,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	// 1..4096, default 8.
+	BatchSize *int32 `protobuf:"varint,5,opt,name=batch_size,json=batchSize,proto3,oneof" json:"batch_size,omitempty"`
+	// Runs code that the model wrote, in a sandbox, for benchmarks that need it.
+	AllowCodeExecution bool `protobuf:"varint,6,opt,name=allow_code_execution,json=allowCodeExecution,proto3" json:"allow_code_execution,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *EvaluateSpec) Reset() {
@@ -75,15 +85,44 @@ func (x *EvaluateSpec) GetEvalPolicy() *v1.EvalPolicy {
 	return nil
 }
 
-// EvaluateResult names what was produced.
+func (x *EvaluateSpec) GetMaxSamples() int32 {
+	if x != nil && x.MaxSamples != nil {
+		return *x.MaxSamples
+	}
+	return 0
+}
+
+func (x *EvaluateSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+func (x *EvaluateSpec) GetBatchSize() int32 {
+	if x != nil && x.BatchSize != nil {
+		return *x.BatchSize
+	}
+	return 0
+}
+
+func (x *EvaluateSpec) GetAllowCodeExecution() bool {
+	if x != nil {
+		return x.AllowCodeExecution
+	}
+	return false
+}
+
 type EvaluateResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
+	// As asked for.
 	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Scores by benchmark.
+	// By benchmark.
 	Scores map[string]float64 `protobuf:"bytes,2,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Benchmarks that missed their bound.
-	FailedGates   []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	FailedGates []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	// By benchmark, with intervals.
+	ScoreDetails  map[string]*v1.BenchmarkScore `protobuf:"bytes,4,rep,name=score_details,json=scoreDetails,proto3" json:"score_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,22 +178,47 @@ func (x *EvaluateResult) GetFailedGates() []string {
 	return nil
 }
 
+func (x *EvaluateResult) GetScoreDetails() map[string]*v1.BenchmarkScore {
+	if x != nil {
+		return x.ScoreDetails
+	}
+	return nil
+}
+
 var File_jobplane_kinds_evaluate_v1_evaluate_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDesc = "" +
 	"\n" +
-	")jobplane/kinds/evaluate/v1/evaluate.proto\x12\x1ajobplane.kinds.evaluate.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\"v\n" +
-	"\fEvaluateSpec\x12#\n" +
-	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12A\n" +
-	"\veval_policy\x18\x02 \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyR\n" +
-	"evalPolicy\"\xe3\x01\n" +
+	")jobplane/kinds/evaluate/v1/evaluate.proto\x12\x1ajobplane.kinds.evaluate.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\"\xc8\x04\n" +
+	"\fEvaluateSpec\x12\xc0\x01\n" +
+	"\rmodel_version\x18\x01 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n" +
+	"\n" +
+	"model_name\x12)must be projects/{project}/models/{model}\x1aYthis.matches('^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')R\fmodelVersion\x12\x95\x01\n" +
+	"\veval_policy\x18\x02 \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyBR\xbaHO\xba\x01I\n" +
+	"\n" +
+	"benchmarks\x12 must name at least one benchmark\x1a\x19size(this.benchmarks) > 0\xc8\x01\x01R\n" +
+	"evalPolicy\x121\n" +
+	"\vmax_samples\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01H\x00R\n" +
+	"maxSamples\x88\x01\x01\x12 \n" +
+	"\x04seed\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x01R\x04seed\x88\x01\x01\x12.\n" +
+	"\n" +
+	"batch_size\x18\x05 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80 (\x01H\x02R\tbatchSize\x88\x01\x01\x120\n" +
+	"\x14allow_code_execution\x18\x06 \x01(\bR\x12allowCodeExecutionB\x0e\n" +
+	"\f_max_samplesB\a\n" +
+	"\x05_seedB\r\n" +
+	"\v_batch_size\"\xad\x03\n" +
 	"\x0eEvaluateResult\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12N\n" +
 	"\x06scores\x18\x02 \x03(\v26.jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntryR\x06scores\x12!\n" +
-	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x1a9\n" +
+	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x12a\n" +
+	"\rscore_details\x18\x04 \x03(\v2<.jobplane.kinds.evaluate.v1.EvaluateResult.ScoreDetailsEntryR\fscoreDetails\x1a9\n" +
 	"\vScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/evaluate/v1;evaluatev1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ae\n" +
+	"\x11ScoreDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x028\x01BSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/evaluate/v1;evaluatev1b\x06proto3"
 
 var (
 	file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDescOnce sync.Once
@@ -168,21 +232,25 @@ func file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDescData
 }
 
-var file_jobplane_kinds_evaluate_v1_evaluate_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jobplane_kinds_evaluate_v1_evaluate_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_jobplane_kinds_evaluate_v1_evaluate_proto_goTypes = []any{
-	(*EvaluateSpec)(nil),   // 0: jobplane.kinds.evaluate.v1.EvaluateSpec
-	(*EvaluateResult)(nil), // 1: jobplane.kinds.evaluate.v1.EvaluateResult
-	nil,                    // 2: jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntry
-	(*v1.EvalPolicy)(nil),  // 3: jobplane.kinds.ml.v1.EvalPolicy
+	(*EvaluateSpec)(nil),      // 0: jobplane.kinds.evaluate.v1.EvaluateSpec
+	(*EvaluateResult)(nil),    // 1: jobplane.kinds.evaluate.v1.EvaluateResult
+	nil,                       // 2: jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntry
+	nil,                       // 3: jobplane.kinds.evaluate.v1.EvaluateResult.ScoreDetailsEntry
+	(*v1.EvalPolicy)(nil),     // 4: jobplane.kinds.ml.v1.EvalPolicy
+	(*v1.BenchmarkScore)(nil), // 5: jobplane.kinds.ml.v1.BenchmarkScore
 }
 var file_jobplane_kinds_evaluate_v1_evaluate_proto_depIdxs = []int32{
-	3, // 0: jobplane.kinds.evaluate.v1.EvaluateSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
+	4, // 0: jobplane.kinds.evaluate.v1.EvaluateSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
 	2, // 1: jobplane.kinds.evaluate.v1.EvaluateResult.scores:type_name -> jobplane.kinds.evaluate.v1.EvaluateResult.ScoresEntry
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 2: jobplane.kinds.evaluate.v1.EvaluateResult.score_details:type_name -> jobplane.kinds.evaluate.v1.EvaluateResult.ScoreDetailsEntry
+	5, // 3: jobplane.kinds.evaluate.v1.EvaluateResult.ScoreDetailsEntry.value:type_name -> jobplane.kinds.ml.v1.BenchmarkScore
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_evaluate_v1_evaluate_proto_init() }
@@ -190,13 +258,14 @@ func file_jobplane_kinds_evaluate_v1_evaluate_proto_init() {
 	if File_jobplane_kinds_evaluate_v1_evaluate_proto != nil {
 		return
 	}
+	file_jobplane_kinds_evaluate_v1_evaluate_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDesc), len(file_jobplane_kinds_evaluate_v1_evaluate_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,23 +23,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FineTuneSpec tunes a base model.
+// FineTuneSpec tunes a base model on inputs["dataset"], whose format is instruction, chat or
+// text.
 type FineTuneSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Base model.
-	Model        *v1.ModelRef `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	LearningRate float64      `protobuf:"fixed64,2,opt,name=learning_rate,json=learningRate,proto3" json:"learning_rate,omitempty"`
-	Epochs       int32        `protobuf:"varint,3,opt,name=epochs,proto3" json:"epochs,omitempty"`
-	BatchSize    int32        `protobuf:"varint,4,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
-	// Method. Exactly one member must be set.
+	Model *v1.ModelRef           `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// Default learning rate is 2e-4 for adapters and 2e-5 for all weights.
+	Training *v11.Training `protobuf:"bytes,2,opt,name=training,proto3" json:"training,omitempty"`
+	// Exactly one member must be set.
 	//
 	// Types that are valid to be assigned to Method:
 	//
-	//	*FineTuneSpec_Lora_
+	//	*FineTuneSpec_Lora
 	//	*FineTuneSpec_Full
-	Method isFineTuneSpec_Method `protobuf_oneof:"method"`
-	// Gate.
-	EvalPolicy    *v11.EvalPolicy `protobuf:"bytes,7,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	//	*FineTuneSpec_Qlora
+	//	*FineTuneSpec_Prefix
+	Method     isFineTuneSpec_Method `protobuf_oneof:"method"`
+	EvalPolicy *v11.EvalPolicy       `protobuf:"bytes,7,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	// Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+	// model's name.
+	Family        string `protobuf:"bytes,8,opt,name=family,proto3" json:"family,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -81,25 +84,11 @@ func (x *FineTuneSpec) GetModel() *v1.ModelRef {
 	return nil
 }
 
-func (x *FineTuneSpec) GetLearningRate() float64 {
+func (x *FineTuneSpec) GetTraining() *v11.Training {
 	if x != nil {
-		return x.LearningRate
+		return x.Training
 	}
-	return 0
-}
-
-func (x *FineTuneSpec) GetEpochs() int32 {
-	if x != nil {
-		return x.Epochs
-	}
-	return 0
-}
-
-func (x *FineTuneSpec) GetBatchSize() int32 {
-	if x != nil {
-		return x.BatchSize
-	}
-	return 0
+	return nil
 }
 
 func (x *FineTuneSpec) GetMethod() isFineTuneSpec_Method {
@@ -109,9 +98,9 @@ func (x *FineTuneSpec) GetMethod() isFineTuneSpec_Method {
 	return nil
 }
 
-func (x *FineTuneSpec) GetLora() *FineTuneSpec_Lora {
+func (x *FineTuneSpec) GetLora() *v11.Lora {
 	if x != nil {
-		if x, ok := x.Method.(*FineTuneSpec_Lora_); ok {
+		if x, ok := x.Method.(*FineTuneSpec_Lora); ok {
 			return x.Lora
 		}
 	}
@@ -127,6 +116,24 @@ func (x *FineTuneSpec) GetFull() *FineTuneSpec_FullTune {
 	return nil
 }
 
+func (x *FineTuneSpec) GetQlora() *v11.Lora {
+	if x != nil {
+		if x, ok := x.Method.(*FineTuneSpec_Qlora); ok {
+			return x.Qlora
+		}
+	}
+	return nil
+}
+
+func (x *FineTuneSpec) GetPrefix() *FineTuneSpec_PrefixTune {
+	if x != nil {
+		if x, ok := x.Method.(*FineTuneSpec_Prefix); ok {
+			return x.Prefix
+		}
+	}
+	return nil
+}
+
 func (x *FineTuneSpec) GetEvalPolicy() *v11.EvalPolicy {
 	if x != nil {
 		return x.EvalPolicy
@@ -134,35 +141,60 @@ func (x *FineTuneSpec) GetEvalPolicy() *v11.EvalPolicy {
 	return nil
 }
 
+func (x *FineTuneSpec) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
 type isFineTuneSpec_Method interface {
 	isFineTuneSpec_Method()
 }
 
-type FineTuneSpec_Lora_ struct {
-	// Low-rank adapters.
-	Lora *FineTuneSpec_Lora `protobuf:"bytes,5,opt,name=lora,proto3,oneof"`
+type FineTuneSpec_Lora struct {
+	Lora *v11.Lora `protobuf:"bytes,3,opt,name=lora,proto3,oneof"`
 }
 
 type FineTuneSpec_Full struct {
 	// All weights.
-	Full *FineTuneSpec_FullTune `protobuf:"bytes,6,opt,name=full,proto3,oneof"`
+	Full *FineTuneSpec_FullTune `protobuf:"bytes,4,opt,name=full,proto3,oneof"`
 }
 
-func (*FineTuneSpec_Lora_) isFineTuneSpec_Method() {}
+type FineTuneSpec_Qlora struct {
+	// Adapters over a 4-bit base; needs an accelerator.
+	Qlora *v11.Lora `protobuf:"bytes,5,opt,name=qlora,proto3,oneof"`
+}
+
+type FineTuneSpec_Prefix struct {
+	// Learned tokens before the input.
+	Prefix *FineTuneSpec_PrefixTune `protobuf:"bytes,6,opt,name=prefix,proto3,oneof"`
+}
+
+func (*FineTuneSpec_Lora) isFineTuneSpec_Method() {}
 
 func (*FineTuneSpec_Full) isFineTuneSpec_Method() {}
 
-// FineTuneResult names what was produced.
+func (*FineTuneSpec_Qlora) isFineTuneSpec_Method() {}
+
+func (*FineTuneSpec_Prefix) isFineTuneSpec_Method() {}
+
 type FineTuneResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
+	// Name of the registered model.
 	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Scores by benchmark.
+	// By benchmark.
 	Scores map[string]float64 `protobuf:"bytes,2,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Benchmarks that missed their bound.
-	FailedGates   []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	FailedGates []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	// By benchmark, with intervals.
+	ScoreDetails map[string]*v11.BenchmarkScore `protobuf:"bytes,4,rep,name=score_details,json=scoreDetails,proto3" json:"score_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Training     *v11.TrainingSummary           `protobuf:"bytes,5,opt,name=training,proto3" json:"training,omitempty"`
+	// Weights that were trained, out of all.
+	TrainableParameters int64 `protobuf:"varint,6,opt,name=trainable_parameters,json=trainableParameters,proto3" json:"trainable_parameters,omitempty"`
+	TotalParameters     int64 `protobuf:"varint,7,opt,name=total_parameters,json=totalParameters,proto3" json:"total_parameters,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *FineTuneResult) Reset() {
@@ -216,61 +248,35 @@ func (x *FineTuneResult) GetFailedGates() []string {
 	return nil
 }
 
-// Lora parameters.
-type FineTuneSpec_Lora struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
-	// Scaling.
-	Alpha         *float64 `protobuf:"fixed64,2,opt,name=alpha,proto3,oneof" json:"alpha,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FineTuneSpec_Lora) Reset() {
-	*x = FineTuneSpec_Lora{}
-	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FineTuneSpec_Lora) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FineTuneSpec_Lora) ProtoMessage() {}
-
-func (x *FineTuneSpec_Lora) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[2]
+func (x *FineTuneResult) GetScoreDetails() map[string]*v11.BenchmarkScore {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
+		return x.ScoreDetails
 	}
-	return mi.MessageOf(x)
+	return nil
 }
 
-// Deprecated: Use FineTuneSpec_Lora.ProtoReflect.Descriptor instead.
-func (*FineTuneSpec_Lora) Descriptor() ([]byte, []int) {
-	return file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescGZIP(), []int{0, 0}
-}
-
-func (x *FineTuneSpec_Lora) GetRank() int32 {
+func (x *FineTuneResult) GetTraining() *v11.TrainingSummary {
 	if x != nil {
-		return x.Rank
+		return x.Training
+	}
+	return nil
+}
+
+func (x *FineTuneResult) GetTrainableParameters() int64 {
+	if x != nil {
+		return x.TrainableParameters
 	}
 	return 0
 }
 
-func (x *FineTuneSpec_Lora) GetAlpha() float64 {
-	if x != nil && x.Alpha != nil {
-		return *x.Alpha
+func (x *FineTuneResult) GetTotalParameters() int64 {
+	if x != nil {
+		return x.TotalParameters
 	}
 	return 0
 }
 
-// FullTune has no parameters yet.
+// FullTune has no parameters of its own.
 type FineTuneSpec_FullTune struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -279,7 +285,7 @@ type FineTuneSpec_FullTune struct {
 
 func (x *FineTuneSpec_FullTune) Reset() {
 	*x = FineTuneSpec_FullTune{}
-	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[3]
+	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -291,7 +297,7 @@ func (x *FineTuneSpec_FullTune) String() string {
 func (*FineTuneSpec_FullTune) ProtoMessage() {}
 
 func (x *FineTuneSpec_FullTune) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[3]
+	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -304,38 +310,92 @@ func (x *FineTuneSpec_FullTune) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FineTuneSpec_FullTune.ProtoReflect.Descriptor instead.
 func (*FineTuneSpec_FullTune) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescGZIP(), []int{0, 0}
+}
+
+type FineTuneSpec_PrefixTune struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1..1024, default 16.
+	VirtualTokens *int32 `protobuf:"varint,1,opt,name=virtual_tokens,json=virtualTokens,proto3,oneof" json:"virtual_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FineTuneSpec_PrefixTune) Reset() {
+	*x = FineTuneSpec_PrefixTune{}
+	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FineTuneSpec_PrefixTune) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FineTuneSpec_PrefixTune) ProtoMessage() {}
+
+func (x *FineTuneSpec_PrefixTune) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FineTuneSpec_PrefixTune.ProtoReflect.Descriptor instead.
+func (*FineTuneSpec_PrefixTune) Descriptor() ([]byte, []int) {
 	return file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescGZIP(), []int{0, 1}
+}
+
+func (x *FineTuneSpec_PrefixTune) GetVirtualTokens() int32 {
+	if x != nil && x.VirtualTokens != nil {
+		return *x.VirtualTokens
+	}
+	return 0
 }
 
 var File_jobplane_kinds_fine_tune_v1_fine_tune_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDesc = "" +
 	"\n" +
-	"+jobplane/kinds/fine_tune/v1/fine_tune.proto\x12\x1bjobplane.kinds.fine_tune.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xc6\x03\n" +
-	"\fFineTuneSpec\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefR\x05model\x12#\n" +
-	"\rlearning_rate\x18\x02 \x01(\x01R\flearningRate\x12\x16\n" +
-	"\x06epochs\x18\x03 \x01(\x05R\x06epochs\x12\x1d\n" +
-	"\n" +
-	"batch_size\x18\x04 \x01(\x05R\tbatchSize\x12D\n" +
-	"\x04lora\x18\x05 \x01(\v2..jobplane.kinds.fine_tune.v1.FineTuneSpec.LoraH\x00R\x04lora\x12H\n" +
-	"\x04full\x18\x06 \x01(\v22.jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTuneH\x00R\x04full\x12A\n" +
+	"+jobplane/kinds/fine_tune/v1/fine_tune.proto\x12\x1bjobplane.kinds.fine_tune.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xc4\x05\n" +
+	"\fFineTuneSpec\x128\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\x05model\x12:\n" +
+	"\btraining\x18\x02 \x01(\v2\x1e.jobplane.kinds.ml.v1.TrainingR\btraining\x120\n" +
+	"\x04lora\x18\x03 \x01(\v2\x1a.jobplane.kinds.ml.v1.LoraH\x00R\x04lora\x12H\n" +
+	"\x04full\x18\x04 \x01(\v22.jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTuneH\x00R\x04full\x122\n" +
+	"\x05qlora\x18\x05 \x01(\v2\x1a.jobplane.kinds.ml.v1.LoraH\x00R\x05qlora\x12N\n" +
+	"\x06prefix\x18\x06 \x01(\v24.jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTuneH\x00R\x06prefix\x12A\n" +
 	"\veval_policy\x18\a \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyR\n" +
-	"evalPolicy\x1a?\n" +
-	"\x04Lora\x12\x12\n" +
-	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x19\n" +
-	"\x05alpha\x18\x02 \x01(\x01H\x00R\x05alpha\x88\x01\x01B\b\n" +
-	"\x06_alpha\x1a\n" +
+	"evalPolicy\x12\x84\x01\n" +
+	"\x06family\x18\b \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\x06family\x1a\n" +
 	"\n" +
-	"\bFullTuneB\b\n" +
-	"\x06method\"\xe4\x01\n" +
+	"\bFullTune\x1aW\n" +
+	"\n" +
+	"PrefixTune\x126\n" +
+	"\x0evirtual_tokens\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80\b(\x01H\x00R\rvirtualTokens\x88\x01\x01B\x11\n" +
+	"\x0f_virtual_tokensB\x0f\n" +
+	"\x06method\x12\x05\xbaH\x02\b\x01\"\xd0\x04\n" +
 	"\x0eFineTuneResult\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12O\n" +
 	"\x06scores\x18\x02 \x03(\v27.jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntryR\x06scores\x12!\n" +
-	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x1a9\n" +
+	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x12b\n" +
+	"\rscore_details\x18\x04 \x03(\v2=.jobplane.kinds.fine_tune.v1.FineTuneResult.ScoreDetailsEntryR\fscoreDetails\x12A\n" +
+	"\btraining\x18\x05 \x01(\v2%.jobplane.kinds.ml.v1.TrainingSummaryR\btraining\x121\n" +
+	"\x14trainable_parameters\x18\x06 \x01(\x03R\x13trainableParameters\x12)\n" +
+	"\x10total_parameters\x18\a \x01(\x03R\x0ftotalParameters\x1a9\n" +
 	"\vScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BUZSgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/fine_tune/v1;fine_tunev1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ae\n" +
+	"\x11ScoreDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x028\x01BUZSgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/fine_tune/v1;fine_tunev1b\x06proto3"
 
 var (
 	file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescOnce sync.Once
@@ -349,27 +409,38 @@ func file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDescData
 }
 
-var file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_jobplane_kinds_fine_tune_v1_fine_tune_proto_goTypes = []any{
-	(*FineTuneSpec)(nil),          // 0: jobplane.kinds.fine_tune.v1.FineTuneSpec
-	(*FineTuneResult)(nil),        // 1: jobplane.kinds.fine_tune.v1.FineTuneResult
-	(*FineTuneSpec_Lora)(nil),     // 2: jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora
-	(*FineTuneSpec_FullTune)(nil), // 3: jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune
-	nil,                           // 4: jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntry
-	(*v1.ModelRef)(nil),           // 5: jobplane.refs.v1.ModelRef
-	(*v11.EvalPolicy)(nil),        // 6: jobplane.kinds.ml.v1.EvalPolicy
+	(*FineTuneSpec)(nil),            // 0: jobplane.kinds.fine_tune.v1.FineTuneSpec
+	(*FineTuneResult)(nil),          // 1: jobplane.kinds.fine_tune.v1.FineTuneResult
+	(*FineTuneSpec_FullTune)(nil),   // 2: jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune
+	(*FineTuneSpec_PrefixTune)(nil), // 3: jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune
+	nil,                             // 4: jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntry
+	nil,                             // 5: jobplane.kinds.fine_tune.v1.FineTuneResult.ScoreDetailsEntry
+	(*v1.ModelRef)(nil),             // 6: jobplane.refs.v1.ModelRef
+	(*v11.Training)(nil),            // 7: jobplane.kinds.ml.v1.Training
+	(*v11.Lora)(nil),                // 8: jobplane.kinds.ml.v1.Lora
+	(*v11.EvalPolicy)(nil),          // 9: jobplane.kinds.ml.v1.EvalPolicy
+	(*v11.TrainingSummary)(nil),     // 10: jobplane.kinds.ml.v1.TrainingSummary
+	(*v11.BenchmarkScore)(nil),      // 11: jobplane.kinds.ml.v1.BenchmarkScore
 }
 var file_jobplane_kinds_fine_tune_v1_fine_tune_proto_depIdxs = []int32{
-	5, // 0: jobplane.kinds.fine_tune.v1.FineTuneSpec.model:type_name -> jobplane.refs.v1.ModelRef
-	2, // 1: jobplane.kinds.fine_tune.v1.FineTuneSpec.lora:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora
-	3, // 2: jobplane.kinds.fine_tune.v1.FineTuneSpec.full:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune
-	6, // 3: jobplane.kinds.fine_tune.v1.FineTuneSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
-	4, // 4: jobplane.kinds.fine_tune.v1.FineTuneResult.scores:type_name -> jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntry
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6,  // 0: jobplane.kinds.fine_tune.v1.FineTuneSpec.model:type_name -> jobplane.refs.v1.ModelRef
+	7,  // 1: jobplane.kinds.fine_tune.v1.FineTuneSpec.training:type_name -> jobplane.kinds.ml.v1.Training
+	8,  // 2: jobplane.kinds.fine_tune.v1.FineTuneSpec.lora:type_name -> jobplane.kinds.ml.v1.Lora
+	2,  // 3: jobplane.kinds.fine_tune.v1.FineTuneSpec.full:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune
+	8,  // 4: jobplane.kinds.fine_tune.v1.FineTuneSpec.qlora:type_name -> jobplane.kinds.ml.v1.Lora
+	3,  // 5: jobplane.kinds.fine_tune.v1.FineTuneSpec.prefix:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune
+	9,  // 6: jobplane.kinds.fine_tune.v1.FineTuneSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
+	4,  // 7: jobplane.kinds.fine_tune.v1.FineTuneResult.scores:type_name -> jobplane.kinds.fine_tune.v1.FineTuneResult.ScoresEntry
+	5,  // 8: jobplane.kinds.fine_tune.v1.FineTuneResult.score_details:type_name -> jobplane.kinds.fine_tune.v1.FineTuneResult.ScoreDetailsEntry
+	10, // 9: jobplane.kinds.fine_tune.v1.FineTuneResult.training:type_name -> jobplane.kinds.ml.v1.TrainingSummary
+	11, // 10: jobplane.kinds.fine_tune.v1.FineTuneResult.ScoreDetailsEntry.value:type_name -> jobplane.kinds.ml.v1.BenchmarkScore
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_fine_tune_v1_fine_tune_proto_init() }
@@ -378,17 +449,19 @@ func file_jobplane_kinds_fine_tune_v1_fine_tune_proto_init() {
 		return
 	}
 	file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[0].OneofWrappers = []any{
-		(*FineTuneSpec_Lora_)(nil),
+		(*FineTuneSpec_Lora)(nil),
 		(*FineTuneSpec_Full)(nil),
+		(*FineTuneSpec_Qlora)(nil),
+		(*FineTuneSpec_Prefix)(nil),
 	}
-	file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[2].OneofWrappers = []any{}
+	file_jobplane_kinds_fine_tune_v1_fine_tune_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDesc), len(file_jobplane_kinds_fine_tune_v1_fine_tune_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -8,6 +8,7 @@ package hpov1
 
 import (
 	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/fine_tune/v1"
+	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/ml/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -23,11 +24,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Direction of the objective.
 type HpoSpec_Direction int32
 
 const (
-	// Invalid.
+	// Refused.
 	HpoSpec_DIRECTION_UNSPECIFIED HpoSpec_Direction = 0
 	// Smaller is better.
 	HpoSpec_DIRECTION_MINIMIZE HpoSpec_Direction = 1
@@ -76,26 +76,29 @@ func (HpoSpec_Direction) EnumDescriptor() ([]byte, []int) {
 	return file_jobplane_kinds_hpo_v1_hpo_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// HpoSpec searches a space around a base spec.
+// HpoSpec searches a space around a base spec; each trial is a training.
 type HpoSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Spec each trial starts from.
+	// What each trial starts from.
 	Base *v1.FineTuneSpec `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
-	// Strategy, for example "bayesian".
+	// "bayesian" (default), "random", "grid" or "cmaes". A grid must have at most max_trials
+	// points.
 	SearchStrategy string `protobuf:"bytes,2,opt,name=search_strategy,json=searchStrategy,proto3" json:"search_strategy,omitempty"`
-	// Upper bound of trials.
+	// 1..10,000.
 	MaxTrials int32 `protobuf:"varint,3,opt,name=max_trials,json=maxTrials,proto3" json:"max_trials,omitempty"`
-	// Trials at once.
+	// 1..256; 0 means the default of 1.
 	MaxParallelTrials int32 `protobuf:"varint,4,opt,name=max_parallel_trials,json=maxParallelTrials,proto3" json:"max_parallel_trials,omitempty"`
-	// Search space by parameter.
+	// 1..64 dimensions by parameter: a field of Training or of the method, for example
+	// "learning_rate" or "lora_rank".
 	ParamSpace map[string]*HpoSpec_ParamSpace `protobuf:"bytes,5,rep,name=param_space,json=paramSpace,proto3" json:"param_space,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Early stopping.
-	Pruning *HpoSpec_Pruning `protobuf:"bytes,6,opt,name=pruning,proto3" json:"pruning,omitempty"`
-	// Metric to optimise.
+	Pruning    *HpoSpec_Pruning               `protobuf:"bytes,6,opt,name=pruning,proto3" json:"pruning,omitempty"`
+	// "eval_loss" (default), "train_loss" or a benchmark of base.eval_policy.
 	ObjectiveMetric string            `protobuf:"bytes,7,opt,name=objective_metric,json=objectiveMetric,proto3" json:"objective_metric,omitempty"`
 	Direction       HpoSpec_Direction `protobuf:"varint,8,opt,name=direction,proto3,enum=jobplane.kinds.hpo.v1.HpoSpec_Direction" json:"direction,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of the sampler; default 0.
+	Seed          *int64 `protobuf:"varint,9,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HpoSpec) Reset() {
@@ -184,15 +187,31 @@ func (x *HpoSpec) GetDirection() HpoSpec_Direction {
 	return HpoSpec_DIRECTION_UNSPECIFIED
 }
 
-// HpoResult names what was produced.
+func (x *HpoSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
 type HpoResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
+	// Name of the model registered from the best trial.
 	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Scores by benchmark.
+	// By benchmark, of the best trial.
 	Scores map[string]float64 `protobuf:"bytes,2,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Benchmarks that missed their bound.
-	FailedGates   []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	FailedGates []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	// From 0.
+	BestTrial int32 `protobuf:"varint,4,opt,name=best_trial,json=bestTrial,proto3" json:"best_trial,omitempty"`
+	// Of the objective.
+	BestValue       *float64         `protobuf:"fixed64,5,opt,name=best_value,json=bestValue,proto3,oneof" json:"best_value,omitempty"`
+	BestParams      *structpb.Struct `protobuf:"bytes,6,opt,name=best_params,json=bestParams,proto3" json:"best_params,omitempty"`
+	CompletedTrials int32            `protobuf:"varint,7,opt,name=completed_trials,json=completedTrials,proto3" json:"completed_trials,omitempty"`
+	PrunedTrials    int32            `protobuf:"varint,8,opt,name=pruned_trials,json=prunedTrials,proto3" json:"pruned_trials,omitempty"`
+	FailedTrials    int32            `protobuf:"varint,9,opt,name=failed_trials,json=failedTrials,proto3" json:"failed_trials,omitempty"`
+	// By benchmark, with intervals.
+	ScoreDetails  map[string]*v11.BenchmarkScore `protobuf:"bytes,10,rep,name=score_details,json=scoreDetails,proto3" json:"score_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +267,55 @@ func (x *HpoResult) GetFailedGates() []string {
 	return nil
 }
 
+func (x *HpoResult) GetBestTrial() int32 {
+	if x != nil {
+		return x.BestTrial
+	}
+	return 0
+}
+
+func (x *HpoResult) GetBestValue() float64 {
+	if x != nil && x.BestValue != nil {
+		return *x.BestValue
+	}
+	return 0
+}
+
+func (x *HpoResult) GetBestParams() *structpb.Struct {
+	if x != nil {
+		return x.BestParams
+	}
+	return nil
+}
+
+func (x *HpoResult) GetCompletedTrials() int32 {
+	if x != nil {
+		return x.CompletedTrials
+	}
+	return 0
+}
+
+func (x *HpoResult) GetPrunedTrials() int32 {
+	if x != nil {
+		return x.PrunedTrials
+	}
+	return 0
+}
+
+func (x *HpoResult) GetFailedTrials() int32 {
+	if x != nil {
+		return x.FailedTrials
+	}
+	return 0
+}
+
+func (x *HpoResult) GetScoreDetails() map[string]*v11.BenchmarkScore {
+	if x != nil {
+		return x.ScoreDetails
+	}
+	return nil
+}
+
 // ParamSpace is one dimension. Exactly one member must be set.
 type HpoSpec_ParamSpace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -257,7 +325,9 @@ type HpoSpec_ParamSpace struct {
 	//	*HpoSpec_ParamSpace_LogUniform
 	//	*HpoSpec_ParamSpace_IntUniform
 	//	*HpoSpec_ParamSpace_Categorical
-	Distribution  isHpoSpec_ParamSpace_Distribution `protobuf_oneof:"distribution"`
+	Distribution isHpoSpec_ParamSpace_Distribution `protobuf_oneof:"distribution"`
+	// The dimension exists only in trials where this holds.
+	When          *HpoSpec_When `protobuf:"bytes,5,opt,name=when,proto3" json:"when,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +405,13 @@ func (x *HpoSpec_ParamSpace) GetCategorical() *HpoSpec_Categorical {
 	return nil
 }
 
+func (x *HpoSpec_ParamSpace) GetWhen() *HpoSpec_When {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
 type isHpoSpec_ParamSpace_Distribution interface {
 	isHpoSpec_ParamSpace_Distribution()
 }
@@ -344,16 +421,15 @@ type HpoSpec_ParamSpace_Uniform struct {
 }
 
 type HpoSpec_ParamSpace_LogUniform struct {
+	// low must be above 0.
 	LogUniform *HpoSpec_Range `protobuf:"bytes,2,opt,name=log_uniform,json=logUniform,proto3,oneof"`
 }
 
 type HpoSpec_ParamSpace_IntUniform struct {
-	// Integer range.
 	IntUniform *HpoSpec_IntRange `protobuf:"bytes,3,opt,name=int_uniform,json=intUniform,proto3,oneof"`
 }
 
 type HpoSpec_ParamSpace_Categorical struct {
-	// Choice.
 	Categorical *HpoSpec_Categorical `protobuf:"bytes,4,opt,name=categorical,proto3,oneof"`
 }
 
@@ -365,11 +441,12 @@ func (*HpoSpec_ParamSpace_IntUniform) isHpoSpec_ParamSpace_Distribution() {}
 
 func (*HpoSpec_ParamSpace_Categorical) isHpoSpec_ParamSpace_Distribution() {}
 
-// Range of reals.
 type HpoSpec_Range struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Low           float64                `protobuf:"fixed64,1,opt,name=low,proto3" json:"low,omitempty"`
-	High          float64                `protobuf:"fixed64,2,opt,name=high,proto3" json:"high,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Low   float64                `protobuf:"fixed64,1,opt,name=low,proto3" json:"low,omitempty"`
+	High  float64                `protobuf:"fixed64,2,opt,name=high,proto3" json:"high,omitempty"`
+	// Distance of allowed values from low on, at least 0; 0 means any value.
+	Step          float64 `protobuf:"fixed64,3,opt,name=step,proto3" json:"step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,11 +495,21 @@ func (x *HpoSpec_Range) GetHigh() float64 {
 	return 0
 }
 
-// IntRange of integers.
+func (x *HpoSpec_Range) GetStep() float64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
 type HpoSpec_IntRange struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Low           int64                  `protobuf:"varint,1,opt,name=low,proto3" json:"low,omitempty"`
-	High          int64                  `protobuf:"varint,2,opt,name=high,proto3" json:"high,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Low   int64                  `protobuf:"varint,1,opt,name=low,proto3" json:"low,omitempty"`
+	High  int64                  `protobuf:"varint,2,opt,name=high,proto3" json:"high,omitempty"`
+	// Distance of allowed values, at least 0; 0 means 1.
+	Step int64 `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`
+	// Searches the logarithm.
+	Log           bool `protobuf:"varint,4,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -471,10 +558,24 @@ func (x *HpoSpec_IntRange) GetHigh() int64 {
 	return 0
 }
 
-// Categorical values.
+func (x *HpoSpec_IntRange) GetStep() int64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *HpoSpec_IntRange) GetLog() bool {
+	if x != nil {
+		return x.Log
+	}
+	return false
+}
+
 type HpoSpec_Categorical struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Values        []*structpb.Value      `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1..1000 different numbers, texts or booleans.
+	Values        []*structpb.Value `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -516,20 +617,76 @@ func (x *HpoSpec_Categorical) GetValues() []*structpb.Value {
 	return nil
 }
 
-// Pruning rule.
+// When another dimension has one of these values.
+type HpoSpec_When struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its key in param_space.
+	Parameter string `protobuf:"bytes,1,opt,name=parameter,proto3" json:"parameter,omitempty"`
+	// 1..1000.
+	Values        []*structpb.Value `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HpoSpec_When) Reset() {
+	*x = HpoSpec_When{}
+	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HpoSpec_When) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HpoSpec_When) ProtoMessage() {}
+
+func (x *HpoSpec_When) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HpoSpec_When.ProtoReflect.Descriptor instead.
+func (*HpoSpec_When) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_hpo_v1_hpo_proto_rawDescGZIP(), []int{0, 5}
+}
+
+func (x *HpoSpec_When) GetParameter() string {
+	if x != nil {
+		return x.Parameter
+	}
+	return ""
+}
+
+func (x *HpoSpec_When) GetValues() []*structpb.Value {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type HpoSpec_Pruning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Strategy, for example "median".
+	// "median" (default), "hyperband" or "none".
 	Strategy string `protobuf:"bytes,1,opt,name=strategy,proto3" json:"strategy,omitempty"`
-	// Steps before pruning may start.
+	// 0..1,000,000.
 	MinStepsBeforePrune int32 `protobuf:"varint,2,opt,name=min_steps_before_prune,json=minStepsBeforePrune,proto3" json:"min_steps_before_prune,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Trials that are never pruned, at the start; 0..1000, default 5.
+	StartupTrials *int32 `protobuf:"varint,3,opt,name=startup_trials,json=startupTrials,proto3,oneof" json:"startup_trials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HpoSpec_Pruning) Reset() {
 	*x = HpoSpec_Pruning{}
-	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[7]
+	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +698,7 @@ func (x *HpoSpec_Pruning) String() string {
 func (*HpoSpec_Pruning) ProtoMessage() {}
 
 func (x *HpoSpec_Pruning) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[7]
+	mi := &file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +711,7 @@ func (x *HpoSpec_Pruning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HpoSpec_Pruning.ProtoReflect.Descriptor instead.
 func (*HpoSpec_Pruning) Descriptor() ([]byte, []int) {
-	return file_jobplane_kinds_hpo_v1_hpo_proto_rawDescGZIP(), []int{0, 5}
+	return file_jobplane_kinds_hpo_v1_hpo_proto_rawDescGZIP(), []int{0, 6}
 }
 
 func (x *HpoSpec_Pruning) GetStrategy() string {
@@ -571,56 +728,101 @@ func (x *HpoSpec_Pruning) GetMinStepsBeforePrune() int32 {
 	return 0
 }
 
+func (x *HpoSpec_Pruning) GetStartupTrials() int32 {
+	if x != nil && x.StartupTrials != nil {
+		return *x.StartupTrials
+	}
+	return 0
+}
+
 var File_jobplane_kinds_hpo_v1_hpo_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_hpo_v1_hpo_proto_rawDesc = "" +
 	"\n" +
-	"\x1fjobplane/kinds/hpo/v1/hpo.proto\x12\x15jobplane.kinds.hpo.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a+jobplane/kinds/fine_tune/v1/fine_tune.proto\"\xca\t\n" +
-	"\aHpoSpec\x12=\n" +
-	"\x04base\x18\x01 \x01(\v2).jobplane.kinds.fine_tune.v1.FineTuneSpecR\x04base\x12'\n" +
-	"\x0fsearch_strategy\x18\x02 \x01(\tR\x0esearchStrategy\x12\x1d\n" +
+	"\x1fjobplane/kinds/hpo/v1/hpo.proto\x12\x15jobplane.kinds.hpo.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a+jobplane/kinds/fine_tune/v1/fine_tune.proto\x1a\x1djobplane/kinds/ml/v1/ml.proto\"\x80\x14\n" +
+	"\aHpoSpec\x12E\n" +
+	"\x04base\x18\x01 \x01(\v2).jobplane.kinds.fine_tune.v1.FineTuneSpecB\x06\xbaH\x03\xc8\x01\x01R\x04base\x12\xa5\x01\n" +
+	"\x0fsearch_strategy\x18\x02 \x01(\tB|\xbaHy\xba\x01v\n" +
+	"\x0fsearch_strategy\x12.must be bayesian, random, grid, cmaes or empty\x1a3this in ['', 'bayesian', 'random', 'grid', 'cmaes']R\x0esearchStrategy\x12)\n" +
 	"\n" +
-	"max_trials\x18\x03 \x01(\x05R\tmaxTrials\x12.\n" +
-	"\x13max_parallel_trials\x18\x04 \x01(\x05R\x11maxParallelTrials\x12O\n" +
-	"\vparam_space\x18\x05 \x03(\v2..jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntryR\n" +
+	"max_trials\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x01R\tmaxTrials\x12:\n" +
+	"\x13max_parallel_trials\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80\x02(\x00R\x11maxParallelTrials\x12\xb4\x01\n" +
+	"\vparam_space\x18\x05 \x03(\v2..jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntryBc\xbaH`\x9a\x01]\b\x01\x10@\"W\xba\x01T\n" +
+	"\tparameter\x12\x1fmust match [a-z][a-z0-9_]{0,62}\x1a&this.matches('^[a-z][a-z0-9_]{0,62}$')R\n" +
 	"paramSpace\x12@\n" +
-	"\apruning\x18\x06 \x01(\v2&.jobplane.kinds.hpo.v1.HpoSpec.PruningR\apruning\x12)\n" +
-	"\x10objective_metric\x18\a \x01(\tR\x0fobjectiveMetric\x12F\n" +
-	"\tdirection\x18\b \x01(\x0e2(.jobplane.kinds.hpo.v1.HpoSpec.DirectionR\tdirection\x1ah\n" +
+	"\apruning\x18\x06 \x01(\v2&.jobplane.kinds.hpo.v1.HpoSpec.PruningR\apruning\x12\xa6\x01\n" +
+	"\x10objective_metric\x18\a \x01(\tB{\xbaHx\xba\x01u\n" +
+	"\x06metric\x120must match [a-z0-9][a-z0-9_.-]{0,62} or be empty\x1a9this == '' || this.matches('^[a-z0-9][a-z0-9_.-]{0,62}$')R\x0fobjectiveMetric\x12R\n" +
+	"\tdirection\x18\b \x01(\x0e2(.jobplane.kinds.hpo.v1.HpoSpec.DirectionB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12 \n" +
+	"\x04seed\x18\t \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\x04seed\x88\x01\x01\x1ah\n" +
 	"\x0fParamSpaceEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12?\n" +
-	"\x05value\x18\x02 \x01(\v2).jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceR\x05value:\x028\x01\x1a\xc3\x02\n" +
+	"\x05value\x18\x02 \x01(\v2).jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceR\x05value:\x028\x01\x1a\xd1\x03\n" +
 	"\n" +
 	"ParamSpace\x12@\n" +
-	"\auniform\x18\x01 \x01(\v2$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\auniform\x12G\n" +
-	"\vlog_uniform\x18\x02 \x01(\v2$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\n" +
+	"\auniform\x18\x01 \x01(\v2$.jobplane.kinds.hpo.v1.HpoSpec.RangeH\x00R\auniform\x12\x94\x01\n" +
+	"\vlog_uniform\x18\x02 \x01(\v2$.jobplane.kinds.hpo.v1.HpoSpec.RangeBK\xbaHH\xba\x01E\n" +
+	"\alog_low\x12*low must be above 0 on a logarithmic scale\x1a\x0ethis.low > 0.0H\x00R\n" +
 	"logUniform\x12J\n" +
 	"\vint_uniform\x18\x03 \x01(\v2'.jobplane.kinds.hpo.v1.HpoSpec.IntRangeH\x00R\n" +
 	"intUniform\x12N\n" +
-	"\vcategorical\x18\x04 \x01(\v2*.jobplane.kinds.hpo.v1.HpoSpec.CategoricalH\x00R\vcategoricalB\x0e\n" +
-	"\fdistribution\x1a-\n" +
-	"\x05Range\x12\x10\n" +
-	"\x03low\x18\x01 \x01(\x01R\x03low\x12\x12\n" +
-	"\x04high\x18\x02 \x01(\x01R\x04high\x1a0\n" +
-	"\bIntRange\x12\x10\n" +
-	"\x03low\x18\x01 \x01(\x03R\x03low\x12\x12\n" +
-	"\x04high\x18\x02 \x01(\x03R\x04high\x1a=\n" +
-	"\vCategorical\x12.\n" +
-	"\x06values\x18\x01 \x03(\v2\x16.google.protobuf.ValueR\x06values\x1aZ\n" +
-	"\aPruning\x12\x1a\n" +
-	"\bstrategy\x18\x01 \x01(\tR\bstrategy\x123\n" +
-	"\x16min_steps_before_prune\x18\x02 \x01(\x05R\x13minStepsBeforePrune\"V\n" +
+	"\vcategorical\x18\x04 \x01(\v2*.jobplane.kinds.hpo.v1.HpoSpec.CategoricalH\x00R\vcategorical\x127\n" +
+	"\x04when\x18\x05 \x01(\v2#.jobplane.kinds.hpo.v1.HpoSpec.WhenR\x04whenB\x15\n" +
+	"\fdistribution\x12\x05\xbaH\x02\b\x01\x1a\xa1\x01\n" +
+	"\x05Range\x12\x19\n" +
+	"\x03low\x18\x01 \x01(\x01B\a\xbaH\x04\x12\x02@\x01R\x03low\x12\x1b\n" +
+	"\x04high\x18\x02 \x01(\x01B\a\xbaH\x04\x12\x02@\x01R\x04high\x12$\n" +
+	"\x04step\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x04step::\xbaH7\x1a5\n" +
+	"\x05range\x12\x16low must be below high\x1a\x14this.low < this.high\x1a\xe2\x02\n" +
+	"\bIntRange\x12+\n" +
+	"\x03low\x18\x01 \x01(\x03B\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\x03low\x12-\n" +
+	"\x04high\x18\x02 \x01(\x03B\x19\xbaH\x16\"\x14\x18\x80\x80\x80\x80\x80\x80\x80\x10(\x80\x80\x80\x80\x80\x80\x80\xf0\xff\x01R\x04high\x12\x1b\n" +
+	"\x04step\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x04step\x12\x10\n" +
+	"\x03log\x18\x04 \x01(\bR\x03log:\xca\x01\xbaH\xc6\x01\x1a9\n" +
+	"\tint_range\x12\x16low must be below high\x1a\x14this.low < this.high\x1a\x88\x01\n" +
+	"\vint_log_low\x12Ilow must be at least 1 on a logarithmic scale, and step is not used there\x1a.!this.log || (this.low >= 1 && this.step <= 1)\x1aJ\n" +
+	"\vCategorical\x12;\n" +
+	"\x06values\x18\x01 \x03(\v2\x16.google.protobuf.ValueB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06values\x1al\n" +
+	"\x04When\x12'\n" +
+	"\tparameter\x18\x01 \x01(\tB\t\xbaH\x06r\x04 \x01(?R\tparameter\x12;\n" +
+	"\x06values\x18\x02 \x03(\v2\x16.google.protobuf.ValueB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06values\x1a\xa4\x02\n" +
+	"\aPruning\x12\x8b\x01\n" +
+	"\bstrategy\x18\x01 \x01(\tBo\xbaHl\xba\x01i\n" +
+	"\x10pruning_strategy\x12(must be median, hyperband, none or empty\x1a+this in ['', 'median', 'hyperband', 'none']R\bstrategy\x12@\n" +
+	"\x16min_steps_before_prune\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\x13minStepsBeforePrune\x126\n" +
+	"\x0estartup_trials\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x00R\rstartupTrials\x88\x01\x01B\x11\n" +
+	"\x0f_startup_trials\"V\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DIRECTION_MINIMIZE\x10\x01\x12\x16\n" +
-	"\x12DIRECTION_MAXIMIZE\x10\x02\"\xd4\x01\n" +
+	"\x12DIRECTION_MAXIMIZE\x10\x02B\a\n" +
+	"\x05_seed\"\x95\x05\n" +
 	"\tHpoResult\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12D\n" +
 	"\x06scores\x18\x02 \x03(\v2,.jobplane.kinds.hpo.v1.HpoResult.ScoresEntryR\x06scores\x12!\n" +
-	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x1a9\n" +
+	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x12\x1d\n" +
+	"\n" +
+	"best_trial\x18\x04 \x01(\x05R\tbestTrial\x12\"\n" +
+	"\n" +
+	"best_value\x18\x05 \x01(\x01H\x00R\tbestValue\x88\x01\x01\x128\n" +
+	"\vbest_params\x18\x06 \x01(\v2\x17.google.protobuf.StructR\n" +
+	"bestParams\x12)\n" +
+	"\x10completed_trials\x18\a \x01(\x05R\x0fcompletedTrials\x12#\n" +
+	"\rpruned_trials\x18\b \x01(\x05R\fprunedTrials\x12#\n" +
+	"\rfailed_trials\x18\t \x01(\x05R\ffailedTrials\x12W\n" +
+	"\rscore_details\x18\n" +
+	" \x03(\v22.jobplane.kinds.hpo.v1.HpoResult.ScoreDetailsEntryR\fscoreDetails\x1a9\n" +
 	"\vScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BIZGgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/hpo/v1;hpov1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ae\n" +
+	"\x11ScoreDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x028\x01B\r\n" +
+	"\v_best_valueBIZGgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/hpo/v1;hpov1b\x06proto3"
 
 var (
 	file_jobplane_kinds_hpo_v1_hpo_proto_rawDescOnce sync.Once
@@ -635,7 +837,7 @@ func file_jobplane_kinds_hpo_v1_hpo_proto_rawDescGZIP() []byte {
 }
 
 var file_jobplane_kinds_hpo_v1_hpo_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_jobplane_kinds_hpo_v1_hpo_proto_goTypes = []any{
 	(HpoSpec_Direction)(0),      // 0: jobplane.kinds.hpo.v1.HpoSpec.Direction
 	(*HpoSpec)(nil),             // 1: jobplane.kinds.hpo.v1.HpoSpec
@@ -645,28 +847,37 @@ var file_jobplane_kinds_hpo_v1_hpo_proto_goTypes = []any{
 	(*HpoSpec_Range)(nil),       // 5: jobplane.kinds.hpo.v1.HpoSpec.Range
 	(*HpoSpec_IntRange)(nil),    // 6: jobplane.kinds.hpo.v1.HpoSpec.IntRange
 	(*HpoSpec_Categorical)(nil), // 7: jobplane.kinds.hpo.v1.HpoSpec.Categorical
-	(*HpoSpec_Pruning)(nil),     // 8: jobplane.kinds.hpo.v1.HpoSpec.Pruning
-	nil,                         // 9: jobplane.kinds.hpo.v1.HpoResult.ScoresEntry
-	(*v1.FineTuneSpec)(nil),     // 10: jobplane.kinds.fine_tune.v1.FineTuneSpec
-	(*structpb.Value)(nil),      // 11: google.protobuf.Value
+	(*HpoSpec_When)(nil),        // 8: jobplane.kinds.hpo.v1.HpoSpec.When
+	(*HpoSpec_Pruning)(nil),     // 9: jobplane.kinds.hpo.v1.HpoSpec.Pruning
+	nil,                         // 10: jobplane.kinds.hpo.v1.HpoResult.ScoresEntry
+	nil,                         // 11: jobplane.kinds.hpo.v1.HpoResult.ScoreDetailsEntry
+	(*v1.FineTuneSpec)(nil),     // 12: jobplane.kinds.fine_tune.v1.FineTuneSpec
+	(*structpb.Struct)(nil),     // 13: google.protobuf.Struct
+	(*structpb.Value)(nil),      // 14: google.protobuf.Value
+	(*v11.BenchmarkScore)(nil),  // 15: jobplane.kinds.ml.v1.BenchmarkScore
 }
 var file_jobplane_kinds_hpo_v1_hpo_proto_depIdxs = []int32{
-	10, // 0: jobplane.kinds.hpo.v1.HpoSpec.base:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec
+	12, // 0: jobplane.kinds.hpo.v1.HpoSpec.base:type_name -> jobplane.kinds.fine_tune.v1.FineTuneSpec
 	3,  // 1: jobplane.kinds.hpo.v1.HpoSpec.param_space:type_name -> jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntry
-	8,  // 2: jobplane.kinds.hpo.v1.HpoSpec.pruning:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Pruning
+	9,  // 2: jobplane.kinds.hpo.v1.HpoSpec.pruning:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Pruning
 	0,  // 3: jobplane.kinds.hpo.v1.HpoSpec.direction:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Direction
-	9,  // 4: jobplane.kinds.hpo.v1.HpoResult.scores:type_name -> jobplane.kinds.hpo.v1.HpoResult.ScoresEntry
-	4,  // 5: jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntry.value:type_name -> jobplane.kinds.hpo.v1.HpoSpec.ParamSpace
-	5,  // 6: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Range
-	5,  // 7: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.log_uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Range
-	6,  // 8: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.int_uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.IntRange
-	7,  // 9: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.categorical:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Categorical
-	11, // 10: jobplane.kinds.hpo.v1.HpoSpec.Categorical.values:type_name -> google.protobuf.Value
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 4: jobplane.kinds.hpo.v1.HpoResult.scores:type_name -> jobplane.kinds.hpo.v1.HpoResult.ScoresEntry
+	13, // 5: jobplane.kinds.hpo.v1.HpoResult.best_params:type_name -> google.protobuf.Struct
+	11, // 6: jobplane.kinds.hpo.v1.HpoResult.score_details:type_name -> jobplane.kinds.hpo.v1.HpoResult.ScoreDetailsEntry
+	4,  // 7: jobplane.kinds.hpo.v1.HpoSpec.ParamSpaceEntry.value:type_name -> jobplane.kinds.hpo.v1.HpoSpec.ParamSpace
+	5,  // 8: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Range
+	5,  // 9: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.log_uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Range
+	6,  // 10: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.int_uniform:type_name -> jobplane.kinds.hpo.v1.HpoSpec.IntRange
+	7,  // 11: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.categorical:type_name -> jobplane.kinds.hpo.v1.HpoSpec.Categorical
+	8,  // 12: jobplane.kinds.hpo.v1.HpoSpec.ParamSpace.when:type_name -> jobplane.kinds.hpo.v1.HpoSpec.When
+	14, // 13: jobplane.kinds.hpo.v1.HpoSpec.Categorical.values:type_name -> google.protobuf.Value
+	14, // 14: jobplane.kinds.hpo.v1.HpoSpec.When.values:type_name -> google.protobuf.Value
+	15, // 15: jobplane.kinds.hpo.v1.HpoResult.ScoreDetailsEntry.value:type_name -> jobplane.kinds.ml.v1.BenchmarkScore
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_hpo_v1_hpo_proto_init() }
@@ -674,19 +885,22 @@ func file_jobplane_kinds_hpo_v1_hpo_proto_init() {
 	if File_jobplane_kinds_hpo_v1_hpo_proto != nil {
 		return
 	}
+	file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[0].OneofWrappers = []any{}
+	file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[1].OneofWrappers = []any{}
 	file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[3].OneofWrappers = []any{
 		(*HpoSpec_ParamSpace_Uniform)(nil),
 		(*HpoSpec_ParamSpace_LogUniform)(nil),
 		(*HpoSpec_ParamSpace_IntUniform)(nil),
 		(*HpoSpec_ParamSpace_Categorical)(nil),
 	}
+	file_jobplane_kinds_hpo_v1_hpo_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_hpo_v1_hpo_proto_rawDesc), len(file_jobplane_kinds_hpo_v1_hpo_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

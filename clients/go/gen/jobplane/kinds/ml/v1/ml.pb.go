@@ -21,16 +21,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EvalPolicy gates the result of the kinds that make models.
+// EvalPolicy gates the result of the kinds that make models: a job whose model misses a
+// bound ends EVAL_FAILED, and the model can't be promoted without an approval.
 type EvalPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Benchmarks to run.
+	// At most 32; names match [a-z0-9][a-z0-9_.-]{0,62}.
 	Benchmarks []string `protobuf:"bytes,1,rep,name=benchmarks,proto3" json:"benchmarks,omitempty"`
-	// Lower bounds by benchmark.
+	// Lower bounds by benchmark, for example accuracy.
 	MinScores map[string]float64 `protobuf:"bytes,2,rep,name=min_scores,json=minScores,proto3" json:"min_scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Upper bounds by benchmark, for example toxicity.
 	MaxScores map[string]float64 `protobuf:"bytes,3,rep,name=max_scores,json=maxScores,proto3" json:"max_scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// Whether a pass promotes the model at once.
+	// A pass promotes the model to STAGING at once.
 	AutoPromote   bool `protobuf:"varint,4,opt,name=auto_promote,json=autoPromote,proto3" json:"auto_promote,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -94,27 +95,479 @@ func (x *EvalPolicy) GetAutoPromote() bool {
 	return false
 }
 
+// Training holds what all training loops share.
+type Training struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Above 0 to 1; default by kind.
+	LearningRate *float64 `protobuf:"fixed64,1,opt,name=learning_rate,json=learningRate,proto3,oneof" json:"learning_rate,omitempty"`
+	// Passes over the data, 1..1000, default 1; max_steps ends it earlier.
+	Epochs *int32 `protobuf:"varint,2,opt,name=epochs,proto3,oneof" json:"epochs,omitempty"`
+	// Per step and worker, 1..4096, default 8.
+	BatchSize *int32 `protobuf:"varint,3,opt,name=batch_size,json=batchSize,proto3,oneof" json:"batch_size,omitempty"`
+	// Batches per optimizer step, 1..4096, default 1.
+	GradientAccumulation *int32 `protobuf:"varint,4,opt,name=gradient_accumulation,json=gradientAccumulation,proto3,oneof" json:"gradient_accumulation,omitempty"`
+	// 1..10,000,000; unset means epochs decides.
+	MaxSteps *int64 `protobuf:"varint,5,opt,name=max_steps,json=maxSteps,proto3,oneof" json:"max_steps,omitempty"`
+	// Share of the steps in which the rate rises, 0..1, default 0.03.
+	WarmupRatio *float64 `protobuf:"fixed64,6,opt,name=warmup_ratio,json=warmupRatio,proto3,oneof" json:"warmup_ratio,omitempty"`
+	// 0..10, default 0.
+	WeightDecay *float64 `protobuf:"fixed64,7,opt,name=weight_decay,json=weightDecay,proto3,oneof" json:"weight_decay,omitempty"`
+	// Norm that gradients are clipped to, above 0 to 1000, default 1.
+	MaxGradNorm *float64 `protobuf:"fixed64,8,opt,name=max_grad_norm,json=maxGradNorm,proto3,oneof" json:"max_grad_norm,omitempty"`
+	// Tokens of one example, 8..131072, default the model's.
+	MaxLength *int32 `protobuf:"varint,9,opt,name=max_length,json=maxLength,proto3,oneof" json:"max_length,omitempty"`
+	// Steps between checkpoints, 1..1,000,000; unset means JobSpec.policy.checkpoint_interval.
+	CheckpointSteps *int32 `protobuf:"varint,10,opt,name=checkpoint_steps,json=checkpointSteps,proto3,oneof" json:"checkpoint_steps,omitempty"`
+	// Share of the data held out to measure the loss, 0..0.5, default 0.05.
+	EvalFraction *float64 `protobuf:"fixed64,11,opt,name=eval_fraction,json=evalFraction,proto3,oneof" json:"eval_fraction,omitempty"`
+	// Default 0. The same seed on the same machine kind gives the same weights.
+	Seed          *int64 `protobuf:"varint,12,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Training) Reset() {
+	*x = Training{}
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Training) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Training) ProtoMessage() {}
+
+func (x *Training) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Training.ProtoReflect.Descriptor instead.
+func (*Training) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_ml_v1_ml_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Training) GetLearningRate() float64 {
+	if x != nil && x.LearningRate != nil {
+		return *x.LearningRate
+	}
+	return 0
+}
+
+func (x *Training) GetEpochs() int32 {
+	if x != nil && x.Epochs != nil {
+		return *x.Epochs
+	}
+	return 0
+}
+
+func (x *Training) GetBatchSize() int32 {
+	if x != nil && x.BatchSize != nil {
+		return *x.BatchSize
+	}
+	return 0
+}
+
+func (x *Training) GetGradientAccumulation() int32 {
+	if x != nil && x.GradientAccumulation != nil {
+		return *x.GradientAccumulation
+	}
+	return 0
+}
+
+func (x *Training) GetMaxSteps() int64 {
+	if x != nil && x.MaxSteps != nil {
+		return *x.MaxSteps
+	}
+	return 0
+}
+
+func (x *Training) GetWarmupRatio() float64 {
+	if x != nil && x.WarmupRatio != nil {
+		return *x.WarmupRatio
+	}
+	return 0
+}
+
+func (x *Training) GetWeightDecay() float64 {
+	if x != nil && x.WeightDecay != nil {
+		return *x.WeightDecay
+	}
+	return 0
+}
+
+func (x *Training) GetMaxGradNorm() float64 {
+	if x != nil && x.MaxGradNorm != nil {
+		return *x.MaxGradNorm
+	}
+	return 0
+}
+
+func (x *Training) GetMaxLength() int32 {
+	if x != nil && x.MaxLength != nil {
+		return *x.MaxLength
+	}
+	return 0
+}
+
+func (x *Training) GetCheckpointSteps() int32 {
+	if x != nil && x.CheckpointSteps != nil {
+		return *x.CheckpointSteps
+	}
+	return 0
+}
+
+func (x *Training) GetEvalFraction() float64 {
+	if x != nil && x.EvalFraction != nil {
+		return *x.EvalFraction
+	}
+	return 0
+}
+
+func (x *Training) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+// Lora adapters: two small matrices beside each target.
+type Lora struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1..1024, default 8.
+	Rank *int32 `protobuf:"varint,1,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
+	// Scaling, above 0 to 4096, default twice the rank.
+	Alpha *float64 `protobuf:"fixed64,2,opt,name=alpha,proto3,oneof" json:"alpha,omitempty"`
+	// 0..0.9, default 0.
+	Dropout *float64 `protobuf:"fixed64,3,opt,name=dropout,proto3,oneof" json:"dropout,omitempty"`
+	// At most 32 module names; empty means the attention projections.
+	TargetModules []string `protobuf:"bytes,4,rep,name=target_modules,json=targetModules,proto3" json:"target_modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lora) Reset() {
+	*x = Lora{}
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lora) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lora) ProtoMessage() {}
+
+func (x *Lora) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lora.ProtoReflect.Descriptor instead.
+func (*Lora) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_ml_v1_ml_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Lora) GetRank() int32 {
+	if x != nil && x.Rank != nil {
+		return *x.Rank
+	}
+	return 0
+}
+
+func (x *Lora) GetAlpha() float64 {
+	if x != nil && x.Alpha != nil {
+		return *x.Alpha
+	}
+	return 0
+}
+
+func (x *Lora) GetDropout() float64 {
+	if x != nil && x.Dropout != nil {
+		return *x.Dropout
+	}
+	return 0
+}
+
+func (x *Lora) GetTargetModules() []string {
+	if x != nil {
+		return x.TargetModules
+	}
+	return nil
+}
+
+// BenchmarkScore is one measured score.
+type BenchmarkScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Value float64                `protobuf:"fixed64,1,opt,name=value,proto3" json:"value,omitempty"`
+	// Bounds of the 95 % interval (Wilson for shares).
+	Low  float64 `protobuf:"fixed64,2,opt,name=low,proto3" json:"low,omitempty"`
+	High float64 `protobuf:"fixed64,3,opt,name=high,proto3" json:"high,omitempty"`
+	// Items that were scored.
+	SampleCount   int32 `protobuf:"varint,4,opt,name=sample_count,json=sampleCount,proto3" json:"sample_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BenchmarkScore) Reset() {
+	*x = BenchmarkScore{}
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BenchmarkScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BenchmarkScore) ProtoMessage() {}
+
+func (x *BenchmarkScore) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BenchmarkScore.ProtoReflect.Descriptor instead.
+func (*BenchmarkScore) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_ml_v1_ml_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BenchmarkScore) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *BenchmarkScore) GetLow() float64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *BenchmarkScore) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *BenchmarkScore) GetSampleCount() int32 {
+	if x != nil {
+		return x.SampleCount
+	}
+	return 0
+}
+
+// TrainingSummary says how a training went.
+type TrainingSummary struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	CompletedSteps  int64                  `protobuf:"varint,1,opt,name=completed_steps,json=completedSteps,proto3" json:"completed_steps,omitempty"`
+	CompletedEpochs float64                `protobuf:"fixed64,2,opt,name=completed_epochs,json=completedEpochs,proto3" json:"completed_epochs,omitempty"`
+	// Of the first and the last logged step.
+	FirstLoss *float64 `protobuf:"fixed64,3,opt,name=first_loss,json=firstLoss,proto3,oneof" json:"first_loss,omitempty"`
+	FinalLoss *float64 `protobuf:"fixed64,4,opt,name=final_loss,json=finalLoss,proto3,oneof" json:"final_loss,omitempty"`
+	// Of the held-out data at the end.
+	EvalLoss *float64 `protobuf:"fixed64,5,opt,name=eval_loss,json=evalLoss,proto3,oneof" json:"eval_loss,omitempty"`
+	// Seen in training.
+	TokenCount int64 `protobuf:"varint,6,opt,name=token_count,json=tokenCount,proto3" json:"token_count,omitempty"`
+	// Step that the last attempt went on from; 0 unless it resumed.
+	ResumedFromStep int64 `protobuf:"varint,7,opt,name=resumed_from_step,json=resumedFromStep,proto3" json:"resumed_from_step,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TrainingSummary) Reset() {
+	*x = TrainingSummary{}
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrainingSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrainingSummary) ProtoMessage() {}
+
+func (x *TrainingSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_ml_v1_ml_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrainingSummary.ProtoReflect.Descriptor instead.
+func (*TrainingSummary) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_ml_v1_ml_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TrainingSummary) GetCompletedSteps() int64 {
+	if x != nil {
+		return x.CompletedSteps
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetCompletedEpochs() float64 {
+	if x != nil {
+		return x.CompletedEpochs
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetFirstLoss() float64 {
+	if x != nil && x.FirstLoss != nil {
+		return *x.FirstLoss
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetFinalLoss() float64 {
+	if x != nil && x.FinalLoss != nil {
+		return *x.FinalLoss
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetEvalLoss() float64 {
+	if x != nil && x.EvalLoss != nil {
+		return *x.EvalLoss
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetTokenCount() int64 {
+	if x != nil {
+		return x.TokenCount
+	}
+	return 0
+}
+
+func (x *TrainingSummary) GetResumedFromStep() int64 {
+	if x != nil {
+		return x.ResumedFromStep
+	}
+	return 0
+}
+
 var File_jobplane_kinds_ml_v1_ml_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_ml_v1_ml_proto_rawDesc = "" +
 	"\n" +
-	"\x1djobplane/kinds/ml/v1/ml.proto\x12\x14jobplane.kinds.ml.v1\"\xeb\x02\n" +
+	"\x1djobplane/kinds/ml/v1/ml.proto\x12\x14jobplane.kinds.ml.v1\"\xa6\x05\n" +
 	"\n" +
-	"EvalPolicy\x12\x1e\n" +
+	"EvalPolicy\x12\x8d\x01\n" +
 	"\n" +
-	"benchmarks\x18\x01 \x03(\tR\n" +
-	"benchmarks\x12N\n" +
+	"benchmarks\x18\x01 \x03(\tBm\xbaHj\x92\x01g\x10 \x18\x01\"a\xba\x01^\n" +
+	"\tbenchmark\x12$must match [a-z0-9][a-z0-9_.-]{0,62}\x1a+this.matches('^[a-z0-9][a-z0-9_.-]{0,62}$')R\n" +
+	"benchmarks\x12\\\n" +
 	"\n" +
-	"min_scores\x18\x02 \x03(\v2/.jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntryR\tminScores\x12N\n" +
+	"min_scores\x18\x02 \x03(\v2/.jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntryB\f\xbaH\t\x9a\x01\x06*\x04\x12\x02@\x01R\tminScores\x12\\\n" +
 	"\n" +
-	"max_scores\x18\x03 \x03(\v2/.jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntryR\tmaxScores\x12!\n" +
+	"max_scores\x18\x03 \x03(\v2/.jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntryB\f\xbaH\t\x9a\x01\x06*\x04\x12\x02@\x01R\tmaxScores\x12!\n" +
 	"\fauto_promote\x18\x04 \x01(\bR\vautoPromote\x1a<\n" +
 	"\x0eMinScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a<\n" +
 	"\x0eMaxScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BGZEgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/ml/v1;mlv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01:\xac\x01\xbaH\xa8\x01\x1a\xa5\x01\n" +
+	"\x06bounds\x12=min_scores and max_scores must name benchmarks of this policy\x1a\\this.min_scores.all(k, k in this.benchmarks) && this.max_scores.all(k, k in this.benchmarks)\"\x84\a\n" +
+	"\bTraining\x12C\n" +
+	"\rlearning_rate\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\flearningRate\x88\x01\x01\x12'\n" +
+	"\x06epochs\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01H\x01R\x06epochs\x88\x01\x01\x12.\n" +
+	"\n" +
+	"batch_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80 (\x01H\x02R\tbatchSize\x88\x01\x01\x12D\n" +
+	"\x15gradient_accumulation\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80 (\x01H\x03R\x14gradientAccumulation\x88\x01\x01\x12.\n" +
+	"\tmax_steps\x18\x05 \x01(\x03B\f\xbaH\t\"\a\x18\x80\xad\xe2\x04(\x01H\x04R\bmaxSteps\x88\x01\x01\x12A\n" +
+	"\fwarmup_ratio\x18\x06 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x05R\vwarmupRatio\x88\x01\x01\x12A\n" +
+	"\fweight_decay\x18\a \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x06R\vweightDecay\x88\x01\x01\x12B\n" +
+	"\rmax_grad_norm\x18\b \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00@\x8f@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\aR\vmaxGradNorm\x88\x01\x01\x12/\n" +
+	"\n" +
+	"max_length\x18\t \x01(\x05B\v\xbaH\b\x1a\x06\x18\x80\x80\b(\bH\bR\tmaxLength\x88\x01\x01\x12;\n" +
+	"\x10checkpoint_steps\x18\n" +
+	" \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01H\tR\x0fcheckpointSteps\x88\x01\x01\x12C\n" +
+	"\reval_fraction\x18\v \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xe0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\n" +
+	"R\fevalFraction\x88\x01\x01\x12 \n" +
+	"\x04seed\x18\f \x01(\x03B\a\xbaH\x04\"\x02(\x00H\vR\x04seed\x88\x01\x01B\x10\n" +
+	"\x0e_learning_rateB\t\n" +
+	"\a_epochsB\r\n" +
+	"\v_batch_sizeB\x18\n" +
+	"\x16_gradient_accumulationB\f\n" +
+	"\n" +
+	"_max_stepsB\x0f\n" +
+	"\r_warmup_ratioB\x0f\n" +
+	"\r_weight_decayB\x10\n" +
+	"\x0e_max_grad_normB\r\n" +
+	"\v_max_lengthB\x13\n" +
+	"\x11_checkpoint_stepsB\x10\n" +
+	"\x0e_eval_fractionB\a\n" +
+	"\x05_seed\"\xd6\x02\n" +
+	"\x04Lora\x12#\n" +
+	"\x04rank\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80\b(\x01H\x00R\x04rank\x88\x01\x01\x124\n" +
+	"\x05alpha\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xb0@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01R\x05alpha\x88\x01\x01\x128\n" +
+	"\adropout\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\xcd\xcc\xcc\xcc\xcc\xcc\xec?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\adropout\x88\x01\x01\x12\x99\x01\n" +
+	"\x0etarget_modules\x18\x04 \x03(\tBr\xbaHo\x92\x01l\x10 \x18\x01\"f\xba\x01c\n" +
+	"\x06module\x12(must match [A-Za-z_][A-Za-z0-9_.]{0,126}\x1a/this.matches('^[A-Za-z_][A-Za-z0-9_.]{0,126}$')R\rtargetModulesB\a\n" +
+	"\x05_rankB\b\n" +
+	"\x06_alphaB\n" +
+	"\n" +
+	"\b_dropout\"o\n" +
+	"\x0eBenchmarkScore\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x10\n" +
+	"\x03low\x18\x02 \x01(\x01R\x03low\x12\x12\n" +
+	"\x04high\x18\x03 \x01(\x01R\x04high\x12!\n" +
+	"\fsample_count\x18\x04 \x01(\x05R\vsampleCount\"\xc8\x02\n" +
+	"\x0fTrainingSummary\x12'\n" +
+	"\x0fcompleted_steps\x18\x01 \x01(\x03R\x0ecompletedSteps\x12)\n" +
+	"\x10completed_epochs\x18\x02 \x01(\x01R\x0fcompletedEpochs\x12\"\n" +
+	"\n" +
+	"first_loss\x18\x03 \x01(\x01H\x00R\tfirstLoss\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"final_loss\x18\x04 \x01(\x01H\x01R\tfinalLoss\x88\x01\x01\x12 \n" +
+	"\teval_loss\x18\x05 \x01(\x01H\x02R\bevalLoss\x88\x01\x01\x12\x1f\n" +
+	"\vtoken_count\x18\x06 \x01(\x03R\n" +
+	"tokenCount\x12*\n" +
+	"\x11resumed_from_step\x18\a \x01(\x03R\x0fresumedFromStepB\r\n" +
+	"\v_first_lossB\r\n" +
+	"\v_final_lossB\f\n" +
+	"\n" +
+	"_eval_lossBGZEgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/ml/v1;mlv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_ml_v1_ml_proto_rawDescOnce sync.Once
@@ -128,15 +581,19 @@ func file_jobplane_kinds_ml_v1_ml_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_ml_v1_ml_proto_rawDescData
 }
 
-var file_jobplane_kinds_ml_v1_ml_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jobplane_kinds_ml_v1_ml_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_jobplane_kinds_ml_v1_ml_proto_goTypes = []any{
-	(*EvalPolicy)(nil), // 0: jobplane.kinds.ml.v1.EvalPolicy
-	nil,                // 1: jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntry
-	nil,                // 2: jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntry
+	(*EvalPolicy)(nil),      // 0: jobplane.kinds.ml.v1.EvalPolicy
+	(*Training)(nil),        // 1: jobplane.kinds.ml.v1.Training
+	(*Lora)(nil),            // 2: jobplane.kinds.ml.v1.Lora
+	(*BenchmarkScore)(nil),  // 3: jobplane.kinds.ml.v1.BenchmarkScore
+	(*TrainingSummary)(nil), // 4: jobplane.kinds.ml.v1.TrainingSummary
+	nil,                     // 5: jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntry
+	nil,                     // 6: jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntry
 }
 var file_jobplane_kinds_ml_v1_ml_proto_depIdxs = []int32{
-	1, // 0: jobplane.kinds.ml.v1.EvalPolicy.min_scores:type_name -> jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntry
-	2, // 1: jobplane.kinds.ml.v1.EvalPolicy.max_scores:type_name -> jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntry
+	5, // 0: jobplane.kinds.ml.v1.EvalPolicy.min_scores:type_name -> jobplane.kinds.ml.v1.EvalPolicy.MinScoresEntry
+	6, // 1: jobplane.kinds.ml.v1.EvalPolicy.max_scores:type_name -> jobplane.kinds.ml.v1.EvalPolicy.MaxScoresEntry
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -149,13 +606,16 @@ func file_jobplane_kinds_ml_v1_ml_proto_init() {
 	if File_jobplane_kinds_ml_v1_ml_proto != nil {
 		return
 	}
+	file_jobplane_kinds_ml_v1_ml_proto_msgTypes[1].OneofWrappers = []any{}
+	file_jobplane_kinds_ml_v1_ml_proto_msgTypes[2].OneofWrappers = []any{}
+	file_jobplane_kinds_ml_v1_ml_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_ml_v1_ml_proto_rawDesc), len(file_jobplane_kinds_ml_v1_ml_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

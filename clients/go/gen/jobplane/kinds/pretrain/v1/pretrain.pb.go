@@ -23,14 +23,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PretrainSpec trains a small causal language model from scratch.
 type PretrainSpec struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Architecture  *v1.ModelRef           `protobuf:"bytes,1,opt,name=architecture,proto3" json:"architecture,omitempty"`
-	Dataset       *v1.DatasetVersion     `protobuf:"bytes,2,opt,name=dataset,proto3" json:"dataset,omitempty"`
-	MaxSteps      int64                  `protobuf:"varint,3,opt,name=max_steps,json=maxSteps,proto3" json:"max_steps,omitempty"`
-	BatchSize     int32                  `protobuf:"varint,4,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
-	LearningRate  float64                `protobuf:"fixed64,5,opt,name=learning_rate,json=learningRate,proto3" json:"learning_rate,omitempty"`
-	EvalPolicy    *v11.EvalPolicy        `protobuf:"bytes,6,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose shape and tokenizer are used; the weights start at random.
+	Architecture *v1.ModelRef `protobuf:"bytes,1,opt,name=architecture,proto3" json:"architecture,omitempty"`
+	// Of format text.
+	Dataset *v1.DatasetVersion `protobuf:"bytes,2,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	// Default learning rate is 3e-4.
+	Training   *v11.Training   `protobuf:"bytes,3,opt,name=training,proto3" json:"training,omitempty"`
+	EvalPolicy *v11.EvalPolicy `protobuf:"bytes,4,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	// Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the
+	// architecture's name.
+	Family        string `protobuf:"bytes,5,opt,name=family,proto3" json:"family,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -79,25 +84,11 @@ func (x *PretrainSpec) GetDataset() *v1.DatasetVersion {
 	return nil
 }
 
-func (x *PretrainSpec) GetMaxSteps() int64 {
+func (x *PretrainSpec) GetTraining() *v11.Training {
 	if x != nil {
-		return x.MaxSteps
+		return x.Training
 	}
-	return 0
-}
-
-func (x *PretrainSpec) GetBatchSize() int32 {
-	if x != nil {
-		return x.BatchSize
-	}
-	return 0
-}
-
-func (x *PretrainSpec) GetLearningRate() float64 {
-	if x != nil {
-		return x.LearningRate
-	}
-	return 0
+	return nil
 }
 
 func (x *PretrainSpec) GetEvalPolicy() *v11.EvalPolicy {
@@ -107,15 +98,27 @@ func (x *PretrainSpec) GetEvalPolicy() *v11.EvalPolicy {
 	return nil
 }
 
-// PretrainResult names what was produced.
+func (x *PretrainSpec) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
 type PretrainResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
+	// Name of the registered model.
 	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Scores by benchmark.
+	// By benchmark.
 	Scores map[string]float64 `protobuf:"bytes,2,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Benchmarks that missed their bound.
-	FailedGates   []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	FailedGates []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	// By benchmark, with intervals.
+	ScoreDetails    map[string]*v11.BenchmarkScore `protobuf:"bytes,4,rep,name=score_details,json=scoreDetails,proto3" json:"score_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Training        *v11.TrainingSummary           `protobuf:"bytes,5,opt,name=training,proto3" json:"training,omitempty"`
+	TotalParameters int64                          `protobuf:"varint,6,opt,name=total_parameters,json=totalParameters,proto3" json:"total_parameters,omitempty"`
+	// Of the held-out data.
+	Perplexity    *float64 `protobuf:"fixed64,7,opt,name=perplexity,proto3,oneof" json:"perplexity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,27 +174,64 @@ func (x *PretrainResult) GetFailedGates() []string {
 	return nil
 }
 
+func (x *PretrainResult) GetScoreDetails() map[string]*v11.BenchmarkScore {
+	if x != nil {
+		return x.ScoreDetails
+	}
+	return nil
+}
+
+func (x *PretrainResult) GetTraining() *v11.TrainingSummary {
+	if x != nil {
+		return x.Training
+	}
+	return nil
+}
+
+func (x *PretrainResult) GetTotalParameters() int64 {
+	if x != nil {
+		return x.TotalParameters
+	}
+	return 0
+}
+
+func (x *PretrainResult) GetPerplexity() float64 {
+	if x != nil && x.Perplexity != nil {
+		return *x.Perplexity
+	}
+	return 0
+}
+
 var File_jobplane_kinds_pretrain_v1_pretrain_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDesc = "" +
 	"\n" +
-	")jobplane/kinds/pretrain/v1/pretrain.proto\x12\x1ajobplane.kinds.pretrain.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xae\x02\n" +
-	"\fPretrainSpec\x12>\n" +
-	"\farchitecture\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefR\farchitecture\x12:\n" +
-	"\adataset\x18\x02 \x01(\v2 .jobplane.refs.v1.DatasetVersionR\adataset\x12\x1b\n" +
-	"\tmax_steps\x18\x03 \x01(\x03R\bmaxSteps\x12\x1d\n" +
-	"\n" +
-	"batch_size\x18\x04 \x01(\x05R\tbatchSize\x12#\n" +
-	"\rlearning_rate\x18\x05 \x01(\x01R\flearningRate\x12A\n" +
-	"\veval_policy\x18\x06 \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyR\n" +
-	"evalPolicy\"\xe3\x01\n" +
+	")jobplane/kinds/pretrain/v1/pretrain.proto\x12\x1ajobplane.kinds.pretrain.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xa0\x03\n" +
+	"\fPretrainSpec\x12F\n" +
+	"\farchitecture\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\farchitecture\x12B\n" +
+	"\adataset\x18\x02 \x01(\v2 .jobplane.refs.v1.DatasetVersionB\x06\xbaH\x03\xc8\x01\x01R\adataset\x12:\n" +
+	"\btraining\x18\x03 \x01(\v2\x1e.jobplane.kinds.ml.v1.TrainingR\btraining\x12A\n" +
+	"\veval_policy\x18\x04 \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyR\n" +
+	"evalPolicy\x12\x84\x01\n" +
+	"\x06family\x18\x05 \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\x06family\"\xcf\x04\n" +
 	"\x0ePretrainResult\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12N\n" +
 	"\x06scores\x18\x02 \x03(\v26.jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntryR\x06scores\x12!\n" +
-	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x1a9\n" +
+	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x12a\n" +
+	"\rscore_details\x18\x04 \x03(\v2<.jobplane.kinds.pretrain.v1.PretrainResult.ScoreDetailsEntryR\fscoreDetails\x12A\n" +
+	"\btraining\x18\x05 \x01(\v2%.jobplane.kinds.ml.v1.TrainingSummaryR\btraining\x12)\n" +
+	"\x10total_parameters\x18\x06 \x01(\x03R\x0ftotalParameters\x12#\n" +
+	"\n" +
+	"perplexity\x18\a \x01(\x01H\x00R\n" +
+	"perplexity\x88\x01\x01\x1a9\n" +
 	"\vScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/pretrain/v1;pretrainv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ae\n" +
+	"\x11ScoreDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x028\x01B\r\n" +
+	"\v_perplexityBSZQgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/pretrain/v1;pretrainv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDescOnce sync.Once
@@ -205,25 +245,33 @@ func file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDescData
 }
 
-var file_jobplane_kinds_pretrain_v1_pretrain_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jobplane_kinds_pretrain_v1_pretrain_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_jobplane_kinds_pretrain_v1_pretrain_proto_goTypes = []any{
-	(*PretrainSpec)(nil),      // 0: jobplane.kinds.pretrain.v1.PretrainSpec
-	(*PretrainResult)(nil),    // 1: jobplane.kinds.pretrain.v1.PretrainResult
-	nil,                       // 2: jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntry
-	(*v1.ModelRef)(nil),       // 3: jobplane.refs.v1.ModelRef
-	(*v1.DatasetVersion)(nil), // 4: jobplane.refs.v1.DatasetVersion
-	(*v11.EvalPolicy)(nil),    // 5: jobplane.kinds.ml.v1.EvalPolicy
+	(*PretrainSpec)(nil),        // 0: jobplane.kinds.pretrain.v1.PretrainSpec
+	(*PretrainResult)(nil),      // 1: jobplane.kinds.pretrain.v1.PretrainResult
+	nil,                         // 2: jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntry
+	nil,                         // 3: jobplane.kinds.pretrain.v1.PretrainResult.ScoreDetailsEntry
+	(*v1.ModelRef)(nil),         // 4: jobplane.refs.v1.ModelRef
+	(*v1.DatasetVersion)(nil),   // 5: jobplane.refs.v1.DatasetVersion
+	(*v11.Training)(nil),        // 6: jobplane.kinds.ml.v1.Training
+	(*v11.EvalPolicy)(nil),      // 7: jobplane.kinds.ml.v1.EvalPolicy
+	(*v11.TrainingSummary)(nil), // 8: jobplane.kinds.ml.v1.TrainingSummary
+	(*v11.BenchmarkScore)(nil),  // 9: jobplane.kinds.ml.v1.BenchmarkScore
 }
 var file_jobplane_kinds_pretrain_v1_pretrain_proto_depIdxs = []int32{
-	3, // 0: jobplane.kinds.pretrain.v1.PretrainSpec.architecture:type_name -> jobplane.refs.v1.ModelRef
-	4, // 1: jobplane.kinds.pretrain.v1.PretrainSpec.dataset:type_name -> jobplane.refs.v1.DatasetVersion
-	5, // 2: jobplane.kinds.pretrain.v1.PretrainSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
-	2, // 3: jobplane.kinds.pretrain.v1.PretrainResult.scores:type_name -> jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntry
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	4, // 0: jobplane.kinds.pretrain.v1.PretrainSpec.architecture:type_name -> jobplane.refs.v1.ModelRef
+	5, // 1: jobplane.kinds.pretrain.v1.PretrainSpec.dataset:type_name -> jobplane.refs.v1.DatasetVersion
+	6, // 2: jobplane.kinds.pretrain.v1.PretrainSpec.training:type_name -> jobplane.kinds.ml.v1.Training
+	7, // 3: jobplane.kinds.pretrain.v1.PretrainSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
+	2, // 4: jobplane.kinds.pretrain.v1.PretrainResult.scores:type_name -> jobplane.kinds.pretrain.v1.PretrainResult.ScoresEntry
+	3, // 5: jobplane.kinds.pretrain.v1.PretrainResult.score_details:type_name -> jobplane.kinds.pretrain.v1.PretrainResult.ScoreDetailsEntry
+	8, // 6: jobplane.kinds.pretrain.v1.PretrainResult.training:type_name -> jobplane.kinds.ml.v1.TrainingSummary
+	9, // 7: jobplane.kinds.pretrain.v1.PretrainResult.ScoreDetailsEntry.value:type_name -> jobplane.kinds.ml.v1.BenchmarkScore
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_pretrain_v1_pretrain_proto_init() }
@@ -231,13 +279,14 @@ func file_jobplane_kinds_pretrain_v1_pretrain_proto_init() {
 	if File_jobplane_kinds_pretrain_v1_pretrain_proto != nil {
 		return
 	}
+	file_jobplane_kinds_pretrain_v1_pretrain_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDesc), len(file_jobplane_kinds_pretrain_v1_pretrain_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -148,24 +148,25 @@ func (ProbeSpec_Isolation) EnumDescriptor() ([]byte, []int) {
 // suites, fault tests and benchmarks are built on it; it ships in every server.
 type ProbeSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 1, at most 100,000. Each step reports progress with unit "step".
+	// 0..100,000, default 1. Each step reports progress with unit "step".
 	Steps *int32 `protobuf:"varint,1,opt,name=steps,proto3,oneof" json:"steps,omitempty"`
-	// Default 0, at most 1 h.
+	// 0 s..1 h, default 0 s.
 	StepDuration *durationpb.Duration `protobuf:"bytes,2,opt,name=step_duration,json=stepDuration,proto3" json:"step_duration,omitempty"`
-	// Saves a checkpoint after every n steps; 0 never.
+	// Saves a checkpoint after every n steps, 0..100,000; 0 never.
 	CheckpointEvery int32 `protobuf:"varint,3,opt,name=checkpoint_every,json=checkpointEvery,proto3" json:"checkpoint_every,omitempty"`
-	// Fails at this step, counted from 1; 0 never.
+	// Fails at this step, counted from 1, at most 100,000; 0 never.
 	FailAtStep  int32                 `protobuf:"varint,4,opt,name=fail_at_step,json=failAtStep,proto3" json:"fail_at_step,omitempty"`
 	FailureMode ProbeSpec_FailureMode `protobuf:"varint,5,opt,name=failure_mode,json=failureMode,proto3,enum=jobplane.kinds.probe.v1.ProbeSpec_FailureMode" json:"failure_mode,omitempty"`
-	// Attempts that fail before one passes; 0 means every attempt.
+	// Attempts that fail before one passes, 0..1000; 0 means every attempt.
 	FailingAttempts int32 `protobuf:"varint,6,opt,name=failing_attempts,json=failingAttempts,proto3" json:"failing_attempts,omitempty"`
-	// Asks one required question "proceed" with choices yes and no at this step; "no" fails the job.
+	// Asks one required question "proceed" with choices yes and no at this step, counted from 1,
+	// at most 100,000; "no" fails the job. 0 never.
 	AskAtStep int32 `protobuf:"varint,7,opt,name=ask_at_step,json=askAtStep,proto3" json:"ask_at_step,omitempty"`
 	// Writes the artifact "payload.bin" of this size, at most 2 GiB.
 	ArtifactBytes int64 `protobuf:"varint,8,opt,name=artifact_bytes,json=artifactBytes,proto3" json:"artifact_bytes,omitempty"`
 	// Writes the artifact "table.csv" (columns: index, square, text) with this many rows, at most 10,000,000.
 	TableRows int64 `protobuf:"varint,9,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
-	// Ends SUCCEEDED_WITH_GAPS with this many gaps.
+	// Ends SUCCEEDED_WITH_GAPS with this many gaps, at most 1000; 0 means SUCCEEDED.
 	Gaps int32 `protobuf:"varint,10,opt,name=gaps,proto3" json:"gaps,omitempty"`
 	// Ignores cancel and SIGTERM; only a kill ends it.
 	IgnoreCancel bool `protobuf:"varint,11,opt,name=ignore_cancel,json=ignoreCancel,proto3" json:"ignore_cancel,omitempty"`
@@ -372,25 +373,30 @@ var File_jobplane_kinds_probe_v1_probe_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_probe_v1_probe_proto_rawDesc = "" +
 	"\n" +
-	"#jobplane/kinds/probe/v1/probe.proto\x12\x17jobplane.kinds.probe.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb4\a\n" +
-	"\tProbeSpec\x12\x19\n" +
-	"\x05steps\x18\x01 \x01(\x05H\x00R\x05steps\x88\x01\x01\x12>\n" +
-	"\rstep_duration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fstepDuration\x12)\n" +
-	"\x10checkpoint_every\x18\x03 \x01(\x05R\x0fcheckpointEvery\x12 \n" +
-	"\ffail_at_step\x18\x04 \x01(\x05R\n" +
-	"failAtStep\x12Q\n" +
-	"\ffailure_mode\x18\x05 \x01(\x0e2..jobplane.kinds.probe.v1.ProbeSpec.FailureModeR\vfailureMode\x12)\n" +
-	"\x10failing_attempts\x18\x06 \x01(\x05R\x0ffailingAttempts\x12\x1e\n" +
-	"\vask_at_step\x18\a \x01(\x05R\taskAtStep\x12%\n" +
-	"\x0eartifact_bytes\x18\b \x01(\x03R\rartifactBytes\x12\x1d\n" +
+	"#jobplane/kinds/probe/v1/probe.proto\x12\x17jobplane.kinds.probe.v1\x1a\x1egoogle/protobuf/duration.proto\"\xda\b\n" +
+	"\tProbeSpec\x12&\n" +
+	"\x05steps\x18\x01 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00H\x00R\x05steps\x88\x01\x01\x12M\n" +
+	"\rstep_duration\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c2\x00R\fstepDuration\x126\n" +
+	"\x10checkpoint_every\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\x0fcheckpointEvery\x12-\n" +
+	"\ffail_at_step\x18\x04 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\n" +
+	"failAtStep\x12[\n" +
+	"\ffailure_mode\x18\x05 \x01(\x0e2..jobplane.kinds.probe.v1.ProbeSpec.FailureModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\vfailureMode\x125\n" +
+	"\x10failing_attempts\x18\x06 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x0ffailingAttempts\x12+\n" +
+	"\vask_at_step\x18\a \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\taskAtStep\x124\n" +
+	"\x0eartifact_bytes\x18\b \x01(\x03B\r\xbaH\n" +
+	"\"\b\x18\x80\x80\x80\x80\b(\x00R\rartifactBytes\x12+\n" +
 	"\n" +
-	"table_rows\x18\t \x01(\x03R\ttableRows\x12\x12\n" +
+	"table_rows\x18\t \x01(\x03B\f\xbaH\t\"\a\x18\x80\xad\xe2\x04(\x00R\ttableRows\x12\x1e\n" +
 	"\x04gaps\x18\n" +
-	" \x01(\x05R\x04gaps\x12#\n" +
-	"\rignore_cancel\x18\v \x01(\bR\fignoreCancel\x12\x1b\n" +
-	"\tlog_bytes\x18\f \x01(\x03R\blogBytes\x12\x18\n" +
-	"\aorphans\x18\r \x01(\x05R\aorphans\x12J\n" +
-	"\tisolation\x18\x0e \x01(\x0e2,.jobplane.kinds.probe.v1.ProbeSpec.IsolationR\tisolation\x12\x18\n" +
+	" \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x04gaps\x12#\n" +
+	"\rignore_cancel\x18\v \x01(\bR\fignoreCancel\x12*\n" +
+	"\tlog_bytes\x18\f \x01(\x03B\r\xbaH\n" +
+	"\"\b\x18\x80\x80\x80\x80\x04(\x00R\blogBytes\x12#\n" +
+	"\aorphans\x18\r \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x10(\x00R\aorphans\x12T\n" +
+	"\tisolation\x18\x0e \x01(\x0e2,.jobplane.kinds.probe.v1.ProbeSpec.IsolationB\b\xbaH\x05\x82\x01\x02\x10\x01R\tisolation\x12\x18\n" +
 	"\ametrics\x18\x0f \x01(\bR\ametrics\"\xe5\x01\n" +
 	"\vFailureMode\x12\x1c\n" +
 	"\x18FAILURE_MODE_UNSPECIFIED\x10\x00\x12\x16\n" +

@@ -7,6 +7,8 @@
 package quant_trainv1
 
 import (
+	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
+	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,17 +23,34 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// QuantTrainSpec trains quant models.
+// QuantTrainSpec trains an ensemble per horizon on the price table inputs["prices"], or on a
+// synthetic market, and registers it.
 type QuantTrainSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Horizons in days.
+	// In sessions: at most 16 different ones, 1..252 each; empty means 10.
 	Horizons []int32 `protobuf:"varint,1,rep,packed,name=horizons,proto3" json:"horizons,omitempty"`
-	// Feature set.
+	// "core" (default), "full" or "minimal".
 	FeatureMode string `protobuf:"bytes,2,opt,name=feature_mode,json=featureMode,proto3" json:"feature_mode,omitempty"`
-	// Whether survivorship-free data is used.
+	// True (default) keeps delisted tickers to their last day; false takes only those alive at
+	// the end, and the result then carries the warning SURVIVORSHIP_BIAS.
 	Survivorship *bool `protobuf:"varint,3,opt,name=survivorship,proto3,oneof" json:"survivorship,omitempty"`
-	// Whether the full universe is used.
-	FullUniverse  bool `protobuf:"varint,4,opt,name=full_universe,json=fullUniverse,proto3" json:"full_universe,omitempty"`
+	// Takes illiquid tickers too. Excludes tickers.
+	FullUniverse bool `protobuf:"varint,4,opt,name=full_universe,json=fullUniverse,proto3" json:"full_universe,omitempty"`
+	// At most 5000; empty means all liquid ones.
+	Tickers []string `protobuf:"bytes,5,rep,name=tickers,proto3" json:"tickers,omitempty"`
+	// Last years of the table to use, 1..100, default 15.
+	Years *int32 `protobuf:"varint,6,opt,name=years,proto3,oneof" json:"years,omitempty"`
+	// Walk-forward folds, 2..20, default 5.
+	NSplits *int32 `protobuf:"varint,7,opt,name=n_splits,json=nSplits,proto3,oneof" json:"n_splits,omitempty"`
+	// Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+	Embargo *int32 `protobuf:"varint,8,opt,name=embargo,proto3,oneof" json:"embargo,omitempty"`
+	// Used where there is no input "prices".
+	Synthetic *v1.SyntheticMarket `protobuf:"bytes,9,opt,name=synthetic,proto3" json:"synthetic,omitempty"`
+	// Default 0.
+	Seed *int64 `protobuf:"varint,10,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	// Model family that the versions are counted in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62},
+	// default "quant".
+	Family        string `protobuf:"bytes,11,opt,name=family,proto3" json:"family,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -94,8 +113,66 @@ func (x *QuantTrainSpec) GetFullUniverse() bool {
 	return false
 }
 
+func (x *QuantTrainSpec) GetTickers() []string {
+	if x != nil {
+		return x.Tickers
+	}
+	return nil
+}
+
+func (x *QuantTrainSpec) GetYears() int32 {
+	if x != nil && x.Years != nil {
+		return *x.Years
+	}
+	return 0
+}
+
+func (x *QuantTrainSpec) GetNSplits() int32 {
+	if x != nil && x.NSplits != nil {
+		return *x.NSplits
+	}
+	return 0
+}
+
+func (x *QuantTrainSpec) GetEmbargo() int32 {
+	if x != nil && x.Embargo != nil {
+		return *x.Embargo
+	}
+	return 0
+}
+
+func (x *QuantTrainSpec) GetSynthetic() *v1.SyntheticMarket {
+	if x != nil {
+		return x.Synthetic
+	}
+	return nil
+}
+
+func (x *QuantTrainSpec) GetSeed() int64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+func (x *QuantTrainSpec) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
+// QuantTrainResult is the summary; models, folds and predictions are artifacts.
 type QuantTrainResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the registered model by horizon.
+	ModelVersions map[int32]string `protobuf:"bytes,1,rep,name=model_versions,json=modelVersions,proto3" json:"model_versions,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// By horizon.
+	Quality  map[int32]*v1.PredictionQuality `protobuf:"bytes,2,rep,name=quality,proto3" json:"quality,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Data     *v1.DataSummary                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	DataMode v11.DataMode                    `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	// Features after the mode was applied.
+	FeatureCount  int32 `protobuf:"varint,5,opt,name=feature_count,json=featureCount,proto3" json:"feature_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,18 +207,82 @@ func (*QuantTrainResult) Descriptor() ([]byte, []int) {
 	return file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *QuantTrainResult) GetModelVersions() map[int32]string {
+	if x != nil {
+		return x.ModelVersions
+	}
+	return nil
+}
+
+func (x *QuantTrainResult) GetQuality() map[int32]*v1.PredictionQuality {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+func (x *QuantTrainResult) GetData() *v1.DataSummary {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *QuantTrainResult) GetDataMode() v11.DataMode {
+	if x != nil {
+		return x.DataMode
+	}
+	return v11.DataMode(0)
+}
+
+func (x *QuantTrainResult) GetFeatureCount() int32 {
+	if x != nil {
+		return x.FeatureCount
+	}
+	return 0
+}
+
 var File_jobplane_kinds_quant_train_v1_quant_train_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDesc = "" +
 	"\n" +
-	"/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\"\xae\x01\n" +
-	"\x0eQuantTrainSpec\x12\x1a\n" +
-	"\bhorizons\x18\x01 \x03(\x05R\bhorizons\x12!\n" +
-	"\ffeature_mode\x18\x02 \x01(\tR\vfeatureMode\x12'\n" +
+	"/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xd0\a\n" +
+	"\x0eQuantTrainSpec\x12/\n" +
+	"\bhorizons\x18\x01 \x03(\x05B\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\a\x1a\x05\x18\xfc\x01(\x01R\bhorizons\x12\x86\x01\n" +
+	"\ffeature_mode\x18\x02 \x01(\tBc\xbaH`\xba\x01]\n" +
+	"\ffeature_mode\x12$must be core, full, minimal or empty\x1a'this in ['', 'core', 'full', 'minimal']R\vfeatureMode\x12'\n" +
 	"\fsurvivorship\x18\x03 \x01(\bH\x00R\fsurvivorship\x88\x01\x01\x12#\n" +
-	"\rfull_universe\x18\x04 \x01(\bR\ffullUniverseB\x0f\n" +
-	"\r_survivorship\"\x12\n" +
-	"\x10QuantTrainResultBYZWgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant_train/v1;quant_trainv1b\x06proto3"
+	"\rfull_universe\x18\x04 \x01(\bR\ffullUniverse\x12\x87\x01\n" +
+	"\atickers\x18\x05 \x03(\tBm\xbaHj\x92\x01g\x10\x88'\x18\x01\"`\xba\x01]\n" +
+	"\x06ticker\x12%must match [A-Z0-9][A-Z0-9.^=-]{0,15}\x1a,this.matches('^[A-Z0-9][A-Z0-9.^=-]{0,15}$')R\atickers\x12$\n" +
+	"\x05years\x18\x06 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x01H\x01R\x05years\x88\x01\x01\x12)\n" +
+	"\bn_splits\x18\a \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x14(\x02H\x02R\anSplits\x88\x01\x01\x12)\n" +
+	"\aembargo\x18\b \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xfc\x01(\x00H\x03R\aembargo\x88\x01\x01\x12F\n" +
+	"\tsynthetic\x18\t \x01(\v2(.jobplane.kinds.quant.v1.SyntheticMarketR\tsynthetic\x12 \n" +
+	"\x04seed\x18\n" +
+	" \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x04R\x04seed\x88\x01\x01\x12\x84\x01\n" +
+	"\x06family\x18\v \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\x06family:m\xbaHj\x1ah\n" +
+	"\buniverse\x12,tickers and full_universe exclude each other\x1a.size(this.tickers) == 0 || !this.full_universeB\x0f\n" +
+	"\r_survivorshipB\b\n" +
+	"\x06_yearsB\v\n" +
+	"\t_n_splitsB\n" +
+	"\n" +
+	"\b_embargoB\a\n" +
+	"\x05_seedR\x13survivorship_filter\"\x97\x04\n" +
+	"\x10QuantTrainResult\x12i\n" +
+	"\x0emodel_versions\x18\x01 \x03(\v2B.jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntryR\rmodelVersions\x12V\n" +
+	"\aquality\x18\x02 \x03(\v2<.jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntryR\aquality\x128\n" +
+	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
+	"\tdata_mode\x18\x04 \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12#\n" +
+	"\rfeature_count\x18\x05 \x01(\x05R\ffeatureCount\x1a@\n" +
+	"\x12ModelVersionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1af\n" +
+	"\fQualityEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x05R\x03key\x12@\n" +
+	"\x05value\x18\x02 \x01(\v2*.jobplane.kinds.quant.v1.PredictionQualityR\x05value:\x028\x01BYZWgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant_train/v1;quant_trainv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDescOnce sync.Once
@@ -155,17 +296,29 @@ func file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDescData
 }
 
-var file_jobplane_kinds_quant_train_v1_quant_train_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_jobplane_kinds_quant_train_v1_quant_train_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_jobplane_kinds_quant_train_v1_quant_train_proto_goTypes = []any{
-	(*QuantTrainSpec)(nil),   // 0: jobplane.kinds.quant_train.v1.QuantTrainSpec
-	(*QuantTrainResult)(nil), // 1: jobplane.kinds.quant_train.v1.QuantTrainResult
+	(*QuantTrainSpec)(nil),       // 0: jobplane.kinds.quant_train.v1.QuantTrainSpec
+	(*QuantTrainResult)(nil),     // 1: jobplane.kinds.quant_train.v1.QuantTrainResult
+	nil,                          // 2: jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntry
+	nil,                          // 3: jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry
+	(*v1.SyntheticMarket)(nil),   // 4: jobplane.kinds.quant.v1.SyntheticMarket
+	(*v1.DataSummary)(nil),       // 5: jobplane.kinds.quant.v1.DataSummary
+	(v11.DataMode)(0),            // 6: jobplane.refs.v1.DataMode
+	(*v1.PredictionQuality)(nil), // 7: jobplane.kinds.quant.v1.PredictionQuality
 }
 var file_jobplane_kinds_quant_train_v1_quant_train_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	4, // 0: jobplane.kinds.quant_train.v1.QuantTrainSpec.synthetic:type_name -> jobplane.kinds.quant.v1.SyntheticMarket
+	2, // 1: jobplane.kinds.quant_train.v1.QuantTrainResult.model_versions:type_name -> jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntry
+	3, // 2: jobplane.kinds.quant_train.v1.QuantTrainResult.quality:type_name -> jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry
+	5, // 3: jobplane.kinds.quant_train.v1.QuantTrainResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
+	6, // 4: jobplane.kinds.quant_train.v1.QuantTrainResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	7, // 5: jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry.value:type_name -> jobplane.kinds.quant.v1.PredictionQuality
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_quant_train_v1_quant_train_proto_init() }
@@ -180,7 +333,7 @@ func file_jobplane_kinds_quant_train_v1_quant_train_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDesc), len(file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

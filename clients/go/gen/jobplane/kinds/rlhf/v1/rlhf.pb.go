@@ -26,15 +26,29 @@ const (
 // RlhfSpec aligns a model with preferences.
 type RlhfSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Base model.
-	Model *v1.ModelRef `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// Method, for example "dpo".
+	Model *v1.ModelRef           `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// "dpo", "kto", "orpo", "grpo", "rloo", "ppo", or "reward_model" to train one.
 	AlignmentMethod string `protobuf:"bytes,2,opt,name=alignment_method,json=alignmentMethod,proto3" json:"alignment_method,omitempty"`
-	RewardModel     string `protobuf:"bytes,3,opt,name=reward_model,json=rewardModel,proto3" json:"reward_model,omitempty"`
-	// Preference pairs.
+	// projects/{project}/models/{model_id} of a reward model.
+	RewardModel string `protobuf:"bytes,3,opt,name=reward_model,json=rewardModel,proto3" json:"reward_model,omitempty"`
+	// Pairs of a chosen and a rejected answer, or prompts for ppo, grpo and rloo.
 	PreferenceDataset *v1.DatasetVersion `protobuf:"bytes,4,opt,name=preference_dataset,json=preferenceDataset,proto3" json:"preference_dataset,omitempty"`
-	// Gate; safety bounds go to max_scores.
-	EvalPolicy    *v11.EvalPolicy `protobuf:"bytes,5,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	// Safety bounds, for example {"toxigen-mini": 0.05}, go to max_scores.
+	EvalPolicy *v11.EvalPolicy `protobuf:"bytes,5,opt,name=eval_policy,json=evalPolicy,proto3" json:"eval_policy,omitempty"`
+	// Default learning rate is 5e-6.
+	Training *v11.Training `protobuf:"bytes,6,opt,name=training,proto3" json:"training,omitempty"`
+	// Trains adapters; unset trains all weights.
+	Lora *v11.Lora `protobuf:"bytes,7,opt,name=lora,proto3" json:"lora,omitempty"`
+	// Weight of the distance to the base model, above 0 to 10, default 0.1.
+	Beta *float64 `protobuf:"fixed64,8,opt,name=beta,proto3,oneof" json:"beta,omitempty"`
+	// Answers per prompt for grpo and rloo, 2..64, default 4.
+	GroupSize *int32 `protobuf:"varint,9,opt,name=group_size,json=groupSize,proto3,oneof" json:"group_size,omitempty"`
+	// Tokens of an answer for ppo, grpo and rloo, 1..8192, default 64.
+	MaxNewTokens *int32        `protobuf:"varint,10,opt,name=max_new_tokens,json=maxNewTokens,proto3,oneof" json:"max_new_tokens,omitempty"`
+	Ppo          *RlhfSpec_Ppo `protobuf:"bytes,11,opt,name=ppo,proto3" json:"ppo,omitempty"`
+	// Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+	// model's name.
+	Family        string `protobuf:"bytes,12,opt,name=family,proto3" json:"family,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,15 +118,72 @@ func (x *RlhfSpec) GetEvalPolicy() *v11.EvalPolicy {
 	return nil
 }
 
-// RlhfResult names what was produced.
+func (x *RlhfSpec) GetTraining() *v11.Training {
+	if x != nil {
+		return x.Training
+	}
+	return nil
+}
+
+func (x *RlhfSpec) GetLora() *v11.Lora {
+	if x != nil {
+		return x.Lora
+	}
+	return nil
+}
+
+func (x *RlhfSpec) GetBeta() float64 {
+	if x != nil && x.Beta != nil {
+		return *x.Beta
+	}
+	return 0
+}
+
+func (x *RlhfSpec) GetGroupSize() int32 {
+	if x != nil && x.GroupSize != nil {
+		return *x.GroupSize
+	}
+	return 0
+}
+
+func (x *RlhfSpec) GetMaxNewTokens() int32 {
+	if x != nil && x.MaxNewTokens != nil {
+		return *x.MaxNewTokens
+	}
+	return 0
+}
+
+func (x *RlhfSpec) GetPpo() *RlhfSpec_Ppo {
+	if x != nil {
+		return x.Ppo
+	}
+	return nil
+}
+
+func (x *RlhfSpec) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
 type RlhfResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Registry model version.
+	// Name of the registered model.
 	ModelVersion string `protobuf:"bytes,1,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Scores by benchmark.
+	// By benchmark.
 	Scores map[string]float64 `protobuf:"bytes,2,rep,name=scores,proto3" json:"scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Benchmarks that missed their bound.
-	FailedGates   []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	FailedGates []string `protobuf:"bytes,3,rep,name=failed_gates,json=failedGates,proto3" json:"failed_gates,omitempty"`
+	// By benchmark, with intervals.
+	ScoreDetails map[string]*v11.BenchmarkScore `protobuf:"bytes,4,rep,name=score_details,json=scoreDetails,proto3" json:"score_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Training     *v11.TrainingSummary           `protobuf:"bytes,5,opt,name=training,proto3" json:"training,omitempty"`
+	// Of held-out pairs: how far the chosen answer is ahead.
+	RewardMargin *float64 `protobuf:"fixed64,6,opt,name=reward_margin,json=rewardMargin,proto3,oneof" json:"reward_margin,omitempty"`
+	// Share of held-out pairs in which the chosen answer is ahead.
+	PreferenceAccuracy *float64 `protobuf:"fixed64,7,opt,name=preference_accuracy,json=preferenceAccuracy,proto3,oneof" json:"preference_accuracy,omitempty"`
+	// Mean distance to the base model at the end.
+	Kl            *float64 `protobuf:"fixed64,8,opt,name=kl,proto3,oneof" json:"kl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,26 +239,196 @@ func (x *RlhfResult) GetFailedGates() []string {
 	return nil
 }
 
+func (x *RlhfResult) GetScoreDetails() map[string]*v11.BenchmarkScore {
+	if x != nil {
+		return x.ScoreDetails
+	}
+	return nil
+}
+
+func (x *RlhfResult) GetTraining() *v11.TrainingSummary {
+	if x != nil {
+		return x.Training
+	}
+	return nil
+}
+
+func (x *RlhfResult) GetRewardMargin() float64 {
+	if x != nil && x.RewardMargin != nil {
+		return *x.RewardMargin
+	}
+	return 0
+}
+
+func (x *RlhfResult) GetPreferenceAccuracy() float64 {
+	if x != nil && x.PreferenceAccuracy != nil {
+		return *x.PreferenceAccuracy
+	}
+	return 0
+}
+
+func (x *RlhfResult) GetKl() float64 {
+	if x != nil && x.Kl != nil {
+		return *x.Kl
+	}
+	return 0
+}
+
+// Ppo parameters.
+type RlhfSpec_Ppo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Above 0 to 1, default 0.2.
+	ClipRange *float64 `protobuf:"fixed64,1,opt,name=clip_range,json=clipRange,proto3,oneof" json:"clip_range,omitempty"`
+	// Of the advantage estimate, 0..1, default 0.95.
+	GaeLambda *float64 `protobuf:"fixed64,2,opt,name=gae_lambda,json=gaeLambda,proto3,oneof" json:"gae_lambda,omitempty"`
+	// 0..1, default 1.
+	Discount *float64 `protobuf:"fixed64,3,opt,name=discount,proto3,oneof" json:"discount,omitempty"`
+	// That the weight of the distance adapts to, above 0 to 100, default 6.
+	TargetKl *float64 `protobuf:"fixed64,4,opt,name=target_kl,json=targetKl,proto3,oneof" json:"target_kl,omitempty"`
+	// 0..10, default 0.5.
+	ValueCoefficient *float64 `protobuf:"fixed64,5,opt,name=value_coefficient,json=valueCoefficient,proto3,oneof" json:"value_coefficient,omitempty"`
+	// Passes over each batch of answers, 1..100, default 4.
+	InnerEpochs   *int32 `protobuf:"varint,6,opt,name=inner_epochs,json=innerEpochs,proto3,oneof" json:"inner_epochs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RlhfSpec_Ppo) Reset() {
+	*x = RlhfSpec_Ppo{}
+	mi := &file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RlhfSpec_Ppo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RlhfSpec_Ppo) ProtoMessage() {}
+
+func (x *RlhfSpec_Ppo) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RlhfSpec_Ppo.ProtoReflect.Descriptor instead.
+func (*RlhfSpec_Ppo) Descriptor() ([]byte, []int) {
+	return file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *RlhfSpec_Ppo) GetClipRange() float64 {
+	if x != nil && x.ClipRange != nil {
+		return *x.ClipRange
+	}
+	return 0
+}
+
+func (x *RlhfSpec_Ppo) GetGaeLambda() float64 {
+	if x != nil && x.GaeLambda != nil {
+		return *x.GaeLambda
+	}
+	return 0
+}
+
+func (x *RlhfSpec_Ppo) GetDiscount() float64 {
+	if x != nil && x.Discount != nil {
+		return *x.Discount
+	}
+	return 0
+}
+
+func (x *RlhfSpec_Ppo) GetTargetKl() float64 {
+	if x != nil && x.TargetKl != nil {
+		return *x.TargetKl
+	}
+	return 0
+}
+
+func (x *RlhfSpec_Ppo) GetValueCoefficient() float64 {
+	if x != nil && x.ValueCoefficient != nil {
+		return *x.ValueCoefficient
+	}
+	return 0
+}
+
+func (x *RlhfSpec_Ppo) GetInnerEpochs() int32 {
+	if x != nil && x.InnerEpochs != nil {
+		return *x.InnerEpochs
+	}
+	return 0
+}
+
 var File_jobplane_kinds_rlhf_v1_rlhf_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDesc = "" +
 	"\n" +
-	"!jobplane/kinds/rlhf/v1/rlhf.proto\x12\x16jobplane.kinds.rlhf.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\x9e\x02\n" +
-	"\bRlhfSpec\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefR\x05model\x12)\n" +
-	"\x10alignment_method\x18\x02 \x01(\tR\x0falignmentMethod\x12!\n" +
-	"\freward_model\x18\x03 \x01(\tR\vrewardModel\x12O\n" +
-	"\x12preference_dataset\x18\x04 \x01(\v2 .jobplane.refs.v1.DatasetVersionR\x11preferenceDataset\x12A\n" +
+	"!jobplane/kinds/rlhf/v1/rlhf.proto\x12\x16jobplane.kinds.rlhf.v1\x1a\x1djobplane/kinds/ml/v1/ml.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\x86\x0e\n" +
+	"\bRlhfSpec\x128\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.jobplane.refs.v1.ModelRefB\x06\xbaH\x03\xc8\x01\x01R\x05model\x12\xc6\x01\n" +
+	"\x10alignment_method\x18\x02 \x01(\tB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n" +
+	"\x10alignment_method\x127must be dpo, kto, orpo, grpo, rloo, ppo or reward_model\x1aEthis in ['dpo', 'kto', 'orpo', 'grpo', 'rloo', 'ppo', 'reward_model']R\x0falignmentMethod\x12\xd6\x01\n" +
+	"\freward_model\x18\x03 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\x11reward_model_name\x12,must be projects/{project}/models/{model_id}\x1agthis == '' || this.matches('^projects/[a-z0-9][a-z0-9-]{0,62}/models/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')R\vrewardModel\x12W\n" +
+	"\x12preference_dataset\x18\x04 \x01(\v2 .jobplane.refs.v1.DatasetVersionB\x06\xbaH\x03\xc8\x01\x01R\x11preferenceDataset\x12A\n" +
 	"\veval_policy\x18\x05 \x01(\v2 .jobplane.kinds.ml.v1.EvalPolicyR\n" +
-	"evalPolicy\"\xd7\x01\n" +
+	"evalPolicy\x12:\n" +
+	"\btraining\x18\x06 \x01(\v2\x1e.jobplane.kinds.ml.v1.TrainingR\btraining\x12.\n" +
+	"\x04lora\x18\a \x01(\v2\x1a.jobplane.kinds.ml.v1.LoraR\x04lora\x122\n" +
+	"\x04beta\x18\b \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\x04beta\x88\x01\x01\x12-\n" +
+	"\n" +
+	"group_size\x18\t \x01(\x05B\t\xbaH\x06\x1a\x04\x18@(\x02H\x01R\tgroupSize\x88\x01\x01\x125\n" +
+	"\x0emax_new_tokens\x18\n" +
+	" \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x80@(\x01H\x02R\fmaxNewTokens\x88\x01\x01\x126\n" +
+	"\x03ppo\x18\v \x01(\v2$.jobplane.kinds.rlhf.v1.RlhfSpec.PpoR\x03ppo\x12\x84\x01\n" +
+	"\x06family\x18\f \x01(\tBl\xbaHi\xba\x01c\n" +
+	"\x02id\x12*must match [A-Za-z0-9][A-Za-z0-9_.-]{0,62}\x1a1this.matches('^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')\xd8\x01\x01R\x06family\x1a\xdc\x03\n" +
+	"\x03Ppo\x12=\n" +
+	"\n" +
+	"clip_range\x18\x01 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00R\tclipRange\x88\x01\x01\x12=\n" +
+	"\n" +
+	"gae_lambda\x18\x02 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01R\tgaeLambda\x88\x01\x01\x12:\n" +
+	"\bdiscount\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x02R\bdiscount\x88\x01\x01\x12;\n" +
+	"\ttarget_kl\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x03R\btargetKl\x88\x01\x01\x12K\n" +
+	"\x11value_coefficient\x18\x05 \x01(\x01B\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x04R\x10valueCoefficient\x88\x01\x01\x121\n" +
+	"\finner_epochs\x18\x06 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x01H\x05R\vinnerEpochs\x88\x01\x01B\r\n" +
+	"\v_clip_rangeB\r\n" +
+	"\v_gae_lambdaB\v\n" +
+	"\t_discountB\f\n" +
+	"\n" +
+	"_target_klB\x14\n" +
+	"\x12_value_coefficientB\x0f\n" +
+	"\r_inner_epochs:\xb2\x01\xbaH\xae\x01\x1a\xab\x01\n" +
+	"\freward_model\x12Jreward_model must be given for ppo, grpo and rloo, and for no other method\x1aO(this.alignment_method in ['ppo', 'grpo', 'rloo']) == (this.reward_model != '')B\a\n" +
+	"\x05_betaB\r\n" +
+	"\v_group_sizeB\x11\n" +
+	"\x0f_max_new_tokens\"\x82\x05\n" +
 	"\n" +
 	"RlhfResult\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12F\n" +
 	"\x06scores\x18\x02 \x03(\v2..jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntryR\x06scores\x12!\n" +
-	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x1a9\n" +
+	"\ffailed_gates\x18\x03 \x03(\tR\vfailedGates\x12Y\n" +
+	"\rscore_details\x18\x04 \x03(\v24.jobplane.kinds.rlhf.v1.RlhfResult.ScoreDetailsEntryR\fscoreDetails\x12A\n" +
+	"\btraining\x18\x05 \x01(\v2%.jobplane.kinds.ml.v1.TrainingSummaryR\btraining\x12(\n" +
+	"\rreward_margin\x18\x06 \x01(\x01H\x00R\frewardMargin\x88\x01\x01\x124\n" +
+	"\x13preference_accuracy\x18\a \x01(\x01H\x01R\x12preferenceAccuracy\x88\x01\x01\x12\x13\n" +
+	"\x02kl\x18\b \x01(\x01H\x02R\x02kl\x88\x01\x01\x1a9\n" +
 	"\vScoresEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01BKZIgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/rlhf/v1;rlhfv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ae\n" +
+	"\x11ScoreDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.jobplane.kinds.ml.v1.BenchmarkScoreR\x05value:\x028\x01B\x10\n" +
+	"\x0e_reward_marginB\x16\n" +
+	"\x14_preference_accuracyB\x05\n" +
+	"\x03_klBKZIgithub.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/rlhf/v1;rlhfv1b\x06proto3"
 
 var (
 	file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDescOnce sync.Once
@@ -201,25 +442,37 @@ func file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDescGZIP() []byte {
 	return file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDescData
 }
 
-var file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_jobplane_kinds_rlhf_v1_rlhf_proto_goTypes = []any{
-	(*RlhfSpec)(nil),          // 0: jobplane.kinds.rlhf.v1.RlhfSpec
-	(*RlhfResult)(nil),        // 1: jobplane.kinds.rlhf.v1.RlhfResult
-	nil,                       // 2: jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntry
-	(*v1.ModelRef)(nil),       // 3: jobplane.refs.v1.ModelRef
-	(*v1.DatasetVersion)(nil), // 4: jobplane.refs.v1.DatasetVersion
-	(*v11.EvalPolicy)(nil),    // 5: jobplane.kinds.ml.v1.EvalPolicy
+	(*RlhfSpec)(nil),            // 0: jobplane.kinds.rlhf.v1.RlhfSpec
+	(*RlhfResult)(nil),          // 1: jobplane.kinds.rlhf.v1.RlhfResult
+	(*RlhfSpec_Ppo)(nil),        // 2: jobplane.kinds.rlhf.v1.RlhfSpec.Ppo
+	nil,                         // 3: jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntry
+	nil,                         // 4: jobplane.kinds.rlhf.v1.RlhfResult.ScoreDetailsEntry
+	(*v1.ModelRef)(nil),         // 5: jobplane.refs.v1.ModelRef
+	(*v1.DatasetVersion)(nil),   // 6: jobplane.refs.v1.DatasetVersion
+	(*v11.EvalPolicy)(nil),      // 7: jobplane.kinds.ml.v1.EvalPolicy
+	(*v11.Training)(nil),        // 8: jobplane.kinds.ml.v1.Training
+	(*v11.Lora)(nil),            // 9: jobplane.kinds.ml.v1.Lora
+	(*v11.TrainingSummary)(nil), // 10: jobplane.kinds.ml.v1.TrainingSummary
+	(*v11.BenchmarkScore)(nil),  // 11: jobplane.kinds.ml.v1.BenchmarkScore
 }
 var file_jobplane_kinds_rlhf_v1_rlhf_proto_depIdxs = []int32{
-	3, // 0: jobplane.kinds.rlhf.v1.RlhfSpec.model:type_name -> jobplane.refs.v1.ModelRef
-	4, // 1: jobplane.kinds.rlhf.v1.RlhfSpec.preference_dataset:type_name -> jobplane.refs.v1.DatasetVersion
-	5, // 2: jobplane.kinds.rlhf.v1.RlhfSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
-	2, // 3: jobplane.kinds.rlhf.v1.RlhfResult.scores:type_name -> jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntry
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5,  // 0: jobplane.kinds.rlhf.v1.RlhfSpec.model:type_name -> jobplane.refs.v1.ModelRef
+	6,  // 1: jobplane.kinds.rlhf.v1.RlhfSpec.preference_dataset:type_name -> jobplane.refs.v1.DatasetVersion
+	7,  // 2: jobplane.kinds.rlhf.v1.RlhfSpec.eval_policy:type_name -> jobplane.kinds.ml.v1.EvalPolicy
+	8,  // 3: jobplane.kinds.rlhf.v1.RlhfSpec.training:type_name -> jobplane.kinds.ml.v1.Training
+	9,  // 4: jobplane.kinds.rlhf.v1.RlhfSpec.lora:type_name -> jobplane.kinds.ml.v1.Lora
+	2,  // 5: jobplane.kinds.rlhf.v1.RlhfSpec.ppo:type_name -> jobplane.kinds.rlhf.v1.RlhfSpec.Ppo
+	3,  // 6: jobplane.kinds.rlhf.v1.RlhfResult.scores:type_name -> jobplane.kinds.rlhf.v1.RlhfResult.ScoresEntry
+	4,  // 7: jobplane.kinds.rlhf.v1.RlhfResult.score_details:type_name -> jobplane.kinds.rlhf.v1.RlhfResult.ScoreDetailsEntry
+	10, // 8: jobplane.kinds.rlhf.v1.RlhfResult.training:type_name -> jobplane.kinds.ml.v1.TrainingSummary
+	11, // 9: jobplane.kinds.rlhf.v1.RlhfResult.ScoreDetailsEntry.value:type_name -> jobplane.kinds.ml.v1.BenchmarkScore
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_kinds_rlhf_v1_rlhf_proto_init() }
@@ -227,13 +480,16 @@ func file_jobplane_kinds_rlhf_v1_rlhf_proto_init() {
 	if File_jobplane_kinds_rlhf_v1_rlhf_proto != nil {
 		return
 	}
+	file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes[0].OneofWrappers = []any{}
+	file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes[1].OneofWrappers = []any{}
+	file_jobplane_kinds_rlhf_v1_rlhf_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDesc), len(file_jobplane_kinds_rlhf_v1_rlhf_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

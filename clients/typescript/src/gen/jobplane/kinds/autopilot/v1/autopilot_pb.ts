@@ -4,26 +4,130 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CostModel, DataSummary, Performance, SyntheticMarket } from "../../quant/v1/quant_pb.js";
+import { file_jobplane_kinds_quant_v1_quant } from "../../quant/v1/quant_pb.js";
+import type { DataMode } from "../../../refs/v1/refs_pb.js";
+import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jobplane/kinds/autopilot/v1/autopilot.proto.
  */
 export const file_jobplane_kinds_autopilot_v1_autopilot: GenFile = /*@__PURE__*/
-  fileDesc("Citqb2JwbGFuZS9raW5kcy9hdXRvcGlsb3QvdjEvYXV0b3BpbG90LnByb3RvEhtqb2JwbGFuZS5raW5kcy5hdXRvcGlsb3QudjEiLQoNQXV0b3BpbG90U3BlYxISCgVwYXBlchgBIAEoCEgAiAEBQggKBl9wYXBlciIRCg9BdXRvcGlsb3RSZXN1bHRiBnByb3RvMw");
+  fileDesc("Citqb2JwbGFuZS9raW5kcy9hdXRvcGlsb3QvdjEvYXV0b3BpbG90LnByb3RvEhtqb2JwbGFuZS5raW5kcy5hdXRvcGlsb3QudjEing8KDUF1dG9waWxvdFNwZWMSTwoFcGFwZXIYASABKAhCO7pIOLoBNQoFcGFwZXISJm11c3QgYmUgdHJ1ZTogdGhlcmUgaXMgbm8gbGl2ZSB0cmFkaW5nGgR0aGlzSACIAQESJQoIaG9yaXpvbnMYAiADKAVCE7pIEJIBDRAQGAEiBxoFGPwBKAESfgoHdGlja2VycxgDIAMoCUJtukhqkgFnEIgnGAEiYLoBXQoGdGlja2VyEiVtdXN0IG1hdGNoIFtBLVowLTldW0EtWjAtOS5ePS1dezAsMTV9Gix0aGlzLm1hdGNoZXMoJ15bQS1aMC05XVtBLVowLTkuXj0tXXswLDE1fSQnKRIVCg1mdWxsX3VuaXZlcnNlGAQgASgIEh0KBXllYXJzGAUgASgFQgm6SAYaBBhkKAFIAYgBARJ5CgxmZWF0dXJlX21vZGUYBiABKAlCY7pIYLoBXQoMZmVhdHVyZV9tb2RlEiRtdXN0IGJlIGNvcmUsIGZ1bGwsIG1pbmltYWwgb3IgZW1wdHkaJ3RoaXMgaW4gWycnLCAnY29yZScsICdmdWxsJywgJ21pbmltYWwnXRIZCgxzdXJ2aXZvcnNoaXAYByABKAhIAogBARI9CgRncmlkGAggASgLMi8uam9icGxhbmUua2luZHMuYXV0b3BpbG90LnYxLkF1dG9waWxvdFNwZWMuR3JpZBI/CgVnYXRlcxgJIAEoCzIwLmpvYnBsYW5lLmtpbmRzLmF1dG9waWxvdC52MS5BdXRvcGlsb3RTcGVjLkdhdGVzEicKDnBhcGVyX3Nlc3Npb25zGAogASgFQgq6SAcaBRj8ASgBSAOIAQESOwoJc3ludGhldGljGAsgASgLMiguam9icGxhbmUua2luZHMucXVhbnQudjEuU3ludGhldGljTWFya2V0EjEKBWNvc3RzGAwgASgLMiIuam9icGxhbmUua2luZHMucXVhbnQudjEuQ29zdE1vZGVsEiAKCG5fc3BsaXRzGA0gASgFQgm6SAYaBBgUKAJIBIgBARIgCgdlbWJhcmdvGA4gASgFQgq6SAcaBRj8ASgASAWIAQESGgoEc2VlZBgPIAEoA0IHukgEIgIoAEgGiAEBEnwKBmZhbWlseRgQIAEoCUJsukhpugFjCgJpZBIqbXVzdCBtYXRjaCBbQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9GjF0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcp2AEBGroDCgRHcmlkEjoKEGVudHJ5X3RocmVzaG9sZHMYASADKAFCILpIHZIBGhBkIhYSFBkAAAAAAADwPykAAAAAAADwv0ABEioKD2hvbGRpbmdfcGVyaW9kcxgCIAMoBUIRukgOkgELEGQiBxoFGPwBKAESOAoOcG9zaXRpb25fc2l6ZXMYAyADKAFCILpIHZIBGhBkIhYSFBkAAAAAAADwPyEAAAAAAAAAAEABOo8CukiLAhqIAgoEZ3JpZBIsdGhlIGdyaWQgbXVzdCBoYXZlIGF0IG1vc3QgMTAwMCBjb21iaW5hdGlvbnMa0QEoc2l6ZSh0aGlzLmVudHJ5X3RocmVzaG9sZHMpID4gMCA/IHNpemUodGhpcy5lbnRyeV90aHJlc2hvbGRzKSA6IDEpICogKHNpemUodGhpcy5ob2xkaW5nX3BlcmlvZHMpID4gMCA/IHNpemUodGhpcy5ob2xkaW5nX3BlcmlvZHMpIDogMSkgKiAoc2l6ZSh0aGlzLnBvc2l0aW9uX3NpemVzKSA+IDAgPyBzaXplKHRoaXMucG9zaXRpb25fc2l6ZXMpIDogMSkgPD0gMTAwMBrLAgoFR2F0ZXMSQwobbWluX2luZm9ybWF0aW9uX2NvZWZmaWNpZW50GAEgASgBQhm6SBYSFBkAAAAAAADwPykAAAAAAADwv0ABSACIAQESMgoKbWluX3NoYXJwZRgCIAEoAUIZukgWEhQZAAAAAAAAWUApAAAAAAAAWcBAAUgBiAEBEjQKDG1heF9kcmF3ZG93bhgDIAEoAUIZukgWEhQZAAAAAAAA8D8hAAAAAAAAAABAAUgCiAEBEjsKE21pbl9kZWZsYXRlZF9zaGFycGUYBCABKAFCGbpIFhIUGQAAAAAAAPA/KQAAAAAAAAAAQAFIA4gBAUIeChxfbWluX2luZm9ybWF0aW9uX2NvZWZmaWNpZW50Qg0KC19taW5fc2hhcnBlQg8KDV9tYXhfZHJhd2Rvd25CFgoUX21pbl9kZWZsYXRlZF9zaGFycGU6bbpIahpoCgh1bml2ZXJzZRIsdGlja2VycyBhbmQgZnVsbF91bml2ZXJzZSBleGNsdWRlIGVhY2ggb3RoZXIaLnNpemUodGhpcy50aWNrZXJzKSA9PSAwIHx8ICF0aGlzLmZ1bGxfdW5pdmVyc2VCCAoGX3BhcGVyQggKBl95ZWFyc0IPCg1fc3Vydml2b3JzaGlwQhEKD19wYXBlcl9zZXNzaW9uc0ILCglfbl9zcGxpdHNCCgoIX2VtYmFyZ29CBwoFX3NlZWQixQcKD0F1dG9waWxvdFJlc3VsdBIXCg9jYW5kaWRhdGVfY291bnQYASABKAUSFAoMcGFzc2VkX2NvdW50GAIgASgFEkoKCnByb21vdGlvbnMYAyADKAsyNi5qb2JwbGFuZS5raW5kcy5hdXRvcGlsb3QudjEuQXV0b3BpbG90UmVzdWx0LkNhbmRpZGF0ZRJHCgVwYXBlchgEIAEoCzI4LmpvYnBsYW5lLmtpbmRzLmF1dG9waWxvdC52MS5BdXRvcGlsb3RSZXN1bHQuUGFwZXJSZXBvcnQSFAoHaWNfbWVhbhgFIAEoAUgAiAEBEh4KEWRpc2FncmVlbWVudF9tZWFuGAYgASgBSAGIAQESMgoEZGF0YRgHIAEoCzIkLmpvYnBsYW5lLmtpbmRzLnF1YW50LnYxLkRhdGFTdW1tYXJ5Ei0KCWRhdGFfbW9kZRgIIAEoDjIaLmpvYnBsYW5lLnJlZnMudjEuRGF0YU1vZGUSVwoObW9kZWxfdmVyc2lvbnMYCSADKAsyPy5qb2JwbGFuZS5raW5kcy5hdXRvcGlsb3QudjEuQXV0b3BpbG90UmVzdWx0Lk1vZGVsVmVyc2lvbnNFbnRyeRo0ChJNb2RlbFZlcnNpb25zRW50cnkSCwoDa2V5GAEgASgFEg0KBXZhbHVlGAIgASgJOgI4ARrnAQoJQ2FuZGlkYXRlEg8KB2hvcml6b24YASABKAUSFwoPZW50cnlfdGhyZXNob2xkGAIgASgBEhYKDmhvbGRpbmdfcGVyaW9kGAMgASgFEhUKDXBvc2l0aW9uX3NpemUYBCABKAESOQoLcGVyZm9ybWFuY2UYBSABKAsyJC5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5QZXJmb3JtYW5jZRIcCg9kZWZsYXRlZF9zaGFycGUYBiABKAFIAIgBARIUCgxtaXNzZWRfZ2F0ZXMYByADKAlCEgoQX2RlZmxhdGVkX3NoYXJwZRq5AQoLUGFwZXJSZXBvcnQSOQoLcGVyZm9ybWFuY2UYASABKAsyJC5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5QZXJmb3JtYW5jZRISCgpmaWxsX2NvdW50GAIgASgDEh4KEWNvc3Rfc3VycHJpc2VfYnBzGAMgASgBSACIAQESEgoKZmlyc3RfZGF0ZRgEIAEoCRIRCglsYXN0X2RhdGUYBSABKAlCFAoSX2Nvc3Rfc3VycHJpc2VfYnBzQgoKCF9pY19tZWFuQhQKEl9kaXNhZ3JlZW1lbnRfbWVhbmIGcHJvdG8z", [file_jobplane_kinds_quant_v1_quant, file_jobplane_refs_v1_refs]);
 
 /**
- * AutopilotSpec runs one autonomous cycle.
+ * AutopilotSpec runs one cycle: train, try candidates, hold them to gates, promote, and trade
+ * the next window on paper.
  *
  * @generated from message jobplane.kinds.autopilot.v1.AutopilotSpec
  */
 export type AutopilotSpec = Message<"jobplane.kinds.autopilot.v1.AutopilotSpec"> & {
   /**
-   * Whether orders are only simulated; default true.
+   * Orders are only simulated; default true. False is refused: there is no live trading.
    *
    * @generated from field: optional bool paper = 1;
    */
   paper?: boolean | undefined;
+
+  /**
+   * As in QuantTrainSpec; empty means 10.
+   *
+   * @generated from field: repeated int32 horizons = 2;
+   */
+  horizons: number[];
+
+  /**
+   * At most 5000; empty means all liquid ones. Excludes full_universe.
+   *
+   * @generated from field: repeated string tickers = 3;
+   */
+  tickers: string[];
+
+  /**
+   * Takes illiquid tickers too.
+   *
+   * @generated from field: bool full_universe = 4;
+   */
+  fullUniverse: boolean;
+
+  /**
+   * Last years of the table to use, 1..100, default 15.
+   *
+   * @generated from field: optional int32 years = 5;
+   */
+  years?: number | undefined;
+
+  /**
+   * "core" (default), "full" or "minimal".
+   *
+   * @generated from field: string feature_mode = 6;
+   */
+  featureMode: string;
+
+  /**
+   * As in QuantTrainSpec; default true.
+   *
+   * @generated from field: optional bool survivorship = 7;
+   */
+  survivorship?: boolean | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.autopilot.v1.AutopilotSpec.Grid grid = 8;
+   */
+  grid?: AutopilotSpec_Grid | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.autopilot.v1.AutopilotSpec.Gates gates = 9;
+   */
+  gates?: AutopilotSpec_Gates | undefined;
+
+  /**
+   * Sessions that are traded on paper, 1..252, default 63; never seen by the training.
+   *
+   * @generated from field: optional int32 paper_sessions = 10;
+   */
+  paperSessions?: number | undefined;
+
+  /**
+   * Used where there is no input "prices".
+   *
+   * @generated from field: jobplane.kinds.quant.v1.SyntheticMarket synthetic = 11;
+   */
+  synthetic?: SyntheticMarket | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.CostModel costs = 12;
+   */
+  costs?: CostModel | undefined;
+
+  /**
+   * Walk-forward folds, 2..20, default 5.
+   *
+   * @generated from field: optional int32 n_splits = 13;
+   */
+  nSplits?: number | undefined;
+
+  /**
+   * Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+   *
+   * @generated from field: optional int32 embargo = 14;
+   */
+  embargo?: number | undefined;
+
+  /**
+   * Default 0.
+   *
+   * @generated from field: optional int64 seed = 15;
+   */
+  seed?: bigint | undefined;
+
+  /**
+   * Model family, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, default "quant".
+   *
+   * @generated from field: string family = 16;
+   */
+  family: string;
 };
 
 /**
@@ -34,9 +138,145 @@ export const AutopilotSpecSchema: GenMessage<AutopilotSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 0);
 
 /**
+ * Grid of candidates: every combination is tried, at most 1000 in all.
+ *
+ * @generated from message jobplane.kinds.autopilot.v1.AutopilotSpec.Grid
+ */
+export type AutopilotSpec_Grid = Message<"jobplane.kinds.autopilot.v1.AutopilotSpec.Grid"> & {
+  /**
+   * As BacktestSpec.entry_threshold; empty means 0, 0.01 and 0.02.
+   *
+   * @generated from field: repeated double entry_thresholds = 1;
+   */
+  entryThresholds: number[];
+
+  /**
+   * As BacktestSpec.holding_period; empty means 5, 10 and 20.
+   *
+   * @generated from field: repeated int32 holding_periods = 2;
+   */
+  holdingPeriods: number[];
+
+  /**
+   * As BacktestSpec.position_size; empty means 0.05 and 0.1.
+   *
+   * @generated from field: repeated double position_sizes = 3;
+   */
+  positionSizes: number[];
+};
+
+/**
+ * Describes the message jobplane.kinds.autopilot.v1.AutopilotSpec.Grid.
+ * Use `create(AutopilotSpec_GridSchema)` to create a new message.
+ */
+export const AutopilotSpec_GridSchema: GenMessage<AutopilotSpec_Grid> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 0, 0);
+
+/**
+ * Gates that a candidate must pass out of sample.
+ *
+ * @generated from message jobplane.kinds.autopilot.v1.AutopilotSpec.Gates
+ */
+export type AutopilotSpec_Gates = Message<"jobplane.kinds.autopilot.v1.AutopilotSpec.Gates"> & {
+  /**
+   * -1..1, default 0.02.
+   *
+   * @generated from field: optional double min_information_coefficient = 1;
+   */
+  minInformationCoefficient?: number | undefined;
+
+  /**
+   * After costs, -100..100, default 0.5.
+   *
+   * @generated from field: optional double min_sharpe = 2;
+   */
+  minSharpe?: number | undefined;
+
+  /**
+   * Above 0 to 1, default 0.25.
+   *
+   * @generated from field: optional double max_drawdown = 3;
+   */
+  maxDrawdown?: number | undefined;
+
+  /**
+   * Probability that the Sharpe ratio is real given how many candidates were tried, 0..1,
+   * default 0.95.
+   *
+   * @generated from field: optional double min_deflated_sharpe = 4;
+   */
+  minDeflatedSharpe?: number | undefined;
+};
+
+/**
+ * Describes the message jobplane.kinds.autopilot.v1.AutopilotSpec.Gates.
+ * Use `create(AutopilotSpec_GatesSchema)` to create a new message.
+ */
+export const AutopilotSpec_GatesSchema: GenMessage<AutopilotSpec_Gates> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 0, 1);
+
+/**
+ * AutopilotResult is the summary of the cycle; latest_cycle.json is the whole of it.
+ *
  * @generated from message jobplane.kinds.autopilot.v1.AutopilotResult
  */
 export type AutopilotResult = Message<"jobplane.kinds.autopilot.v1.AutopilotResult"> & {
+  /**
+   * Candidates tried.
+   *
+   * @generated from field: int32 candidate_count = 1;
+   */
+  candidateCount: number;
+
+  /**
+   * Candidates that passed all gates.
+   *
+   * @generated from field: int32 passed_count = 2;
+   */
+  passedCount: number;
+
+  /**
+   * Best first, at most 10.
+   *
+   * @generated from field: repeated jobplane.kinds.autopilot.v1.AutopilotResult.Candidate promotions = 3;
+   */
+  promotions: AutopilotResult_Candidate[];
+
+  /**
+   * @generated from field: jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport paper = 4;
+   */
+  paper?: AutopilotResult_PaperReport | undefined;
+
+  /**
+   * Mean over folds.
+   *
+   * @generated from field: optional double ic_mean = 5;
+   */
+  icMean?: number | undefined;
+
+  /**
+   * Mean over folds.
+   *
+   * @generated from field: optional double disagreement_mean = 6;
+   */
+  disagreementMean?: number | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.DataSummary data = 7;
+   */
+  data?: DataSummary | undefined;
+
+  /**
+   * @generated from field: jobplane.refs.v1.DataMode data_mode = 8;
+   */
+  dataMode: DataMode;
+
+  /**
+   * Names of the models that were trained, by horizon.
+   *
+   * @generated from field: map<int32, string> model_versions = 9;
+   */
+  modelVersions: { [key: number]: string };
 };
 
 /**
@@ -45,4 +285,100 @@ export type AutopilotResult = Message<"jobplane.kinds.autopilot.v1.AutopilotResu
  */
 export const AutopilotResultSchema: GenMessage<AutopilotResult> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 1);
+
+/**
+ * @generated from message jobplane.kinds.autopilot.v1.AutopilotResult.Candidate
+ */
+export type AutopilotResult_Candidate = Message<"jobplane.kinds.autopilot.v1.AutopilotResult.Candidate"> & {
+  /**
+   * @generated from field: int32 horizon = 1;
+   */
+  horizon: number;
+
+  /**
+   * @generated from field: double entry_threshold = 2;
+   */
+  entryThreshold: number;
+
+  /**
+   * @generated from field: int32 holding_period = 3;
+   */
+  holdingPeriod: number;
+
+  /**
+   * @generated from field: double position_size = 4;
+   */
+  positionSize: number;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.Performance performance = 5;
+   */
+  performance?: Performance | undefined;
+
+  /**
+   * 0..1, see Gates.min_deflated_sharpe.
+   *
+   * @generated from field: optional double deflated_sharpe = 6;
+   */
+  deflatedSharpe?: number | undefined;
+
+  /**
+   * Gates that it missed, by field name; empty when it passed.
+   *
+   * @generated from field: repeated string missed_gates = 7;
+   */
+  missedGates: string[];
+};
+
+/**
+ * Describes the message jobplane.kinds.autopilot.v1.AutopilotResult.Candidate.
+ * Use `create(AutopilotResult_CandidateSchema)` to create a new message.
+ */
+export const AutopilotResult_CandidateSchema: GenMessage<AutopilotResult_Candidate> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 1, 0);
+
+/**
+ * @generated from message jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport
+ */
+export type AutopilotResult_PaperReport = Message<"jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport"> & {
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.Performance performance = 1;
+   */
+  performance?: Performance | undefined;
+
+  /**
+   * Simulated.
+   *
+   * @generated from field: int64 fill_count = 2;
+   */
+  fillCount: bigint;
+
+  /**
+   * Mean of actual less predicted cost.
+   *
+   * @generated from field: optional double cost_surprise_bps = 3;
+   */
+  costSurpriseBps?: number | undefined;
+
+  /**
+   * ISO 8601 date.
+   *
+   * @generated from field: string first_date = 4;
+   */
+  firstDate: string;
+
+  /**
+   * ISO 8601 date.
+   *
+   * @generated from field: string last_date = 5;
+   */
+  lastDate: string;
+};
+
+/**
+ * Describes the message jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport.
+ * Use `create(AutopilotResult_PaperReportSchema)` to create a new message.
+ */
+export const AutopilotResult_PaperReportSchema: GenMessage<AutopilotResult_PaperReport> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_autopilot_v1_autopilot, 1, 1);
 

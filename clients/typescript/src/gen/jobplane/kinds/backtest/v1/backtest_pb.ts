@@ -2,96 +2,150 @@
 // @generated from file jobplane/kinds/backtest/v1/backtest.proto (package jobplane.kinds.backtest.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CostModel, DataSummary, Performance, PredictionQuality, RiskLimits, SyntheticMarket } from "../../quant/v1/quant_pb.js";
+import { file_jobplane_kinds_quant_v1_quant } from "../../quant/v1/quant_pb.js";
+import type { DataMode } from "../../../refs/v1/refs_pb.js";
+import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jobplane/kinds/backtest/v1/backtest.proto.
  */
 export const file_jobplane_kinds_backtest_v1_backtest: GenFile = /*@__PURE__*/
-  fileDesc("Cilqb2JwbGFuZS9raW5kcy9iYWNrdGVzdC92MS9iYWNrdGVzdC5wcm90bxIaam9icGxhbmUua2luZHMuYmFja3Rlc3QudjEi9AIKDEJhY2t0ZXN0U3BlYxIUCgdob3Jpem9uGAEgASgFSACIAQESDwoHdGlja2VycxgCIAMoCRISCgV5ZWFycxgDIAEoBUgBiAEBEhQKDGZlYXR1cmVfbW9kZRgEIAEoCRIXCg9yaXNrX21hbmFnZW1lbnQYBSABKAgSDwoHdmVyc2lvbhgGIAEoCRIVCg1mdWxsX3VuaXZlcnNlGAcgASgIEhsKDmhvbGRpbmdfcGVyaW9kGAggASgFSAKIAQESGgoNbWF4X3Bvc2l0aW9ucxgJIAEoBUgDiAEBEhwKD2VudHJ5X3RocmVzaG9sZBgKIAEoAUgEiAEBEhoKDXBvc2l0aW9uX3NpemUYCyABKAFIBYgBAUIKCghfaG9yaXpvbkIICgZfeWVhcnNCEQoPX2hvbGRpbmdfcGVyaW9kQhAKDl9tYXhfcG9zaXRpb25zQhIKEF9lbnRyeV90aHJlc2hvbGRCEAoOX3Bvc2l0aW9uX3NpemUiEAoOQmFja3Rlc3RSZXN1bHRiBnByb3RvMw");
+  fileDesc("Cilqb2JwbGFuZS9raW5kcy9iYWNrdGVzdC92MS9iYWNrdGVzdC5wcm90bxIaam9icGxhbmUua2luZHMuYmFja3Rlc3QudjEi3AsKDEJhY2t0ZXN0U3BlYxIgCgdob3Jpem9uGAEgASgFQgq6SAcaBRj8ASgBSACIAQESfgoHdGlja2VycxgCIAMoCUJtukhqkgFnEIgnGAEiYLoBXQoGdGlja2VyEiVtdXN0IG1hdGNoIFtBLVowLTldW0EtWjAtOS5ePS1dezAsMTV9Gix0aGlzLm1hdGNoZXMoJ15bQS1aMC05XVtBLVowLTkuXj0tXXswLDE1fSQnKRIdCgV5ZWFycxgDIAEoBUIJukgGGgQYZCgBSAGIAQESeQoMZmVhdHVyZV9tb2RlGAQgASgJQmO6SGC6AV0KDGZlYXR1cmVfbW9kZRIkbXVzdCBiZSBjb3JlLCBmdWxsLCBtaW5pbWFsIG9yIGVtcHR5Gid0aGlzIGluIFsnJywgJ2NvcmUnLCAnZnVsbCcsICdtaW5pbWFsJ10SFwoPcmlza19tYW5hZ2VtZW50GAUgASgIEn0KB3ZlcnNpb24YBiABKAlCbLpIaboBYwoCaWQSKm11c3QgbWF0Y2ggW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfRoxdGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKdgBARIVCg1mdWxsX3VuaXZlcnNlGAcgASgIEicKDmhvbGRpbmdfcGVyaW9kGAggASgFQgq6SAcaBRj8ASgBSAKIAQESJgoNbWF4X3Bvc2l0aW9ucxgJIAEoBUIKukgHGgUY6AcoAUgDiAEBEjcKD2VudHJ5X3RocmVzaG9sZBgKIAEoAUIZukgWEhQZAAAAAAAA8D8pAAAAAAAA8L9AAUgEiAEBEjUKDXBvc2l0aW9uX3NpemUYCyABKAFCGbpIFhIUGQAAAAAAAPA/IQAAAAAAAAAAQAFIBYgBARI7CglzeW50aGV0aWMYDCABKAsyKC5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5TeW50aGV0aWNNYXJrZXQSMQoFY29zdHMYDSABKAsyIi5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5Db3N0TW9kZWwSOAoLcmlza19saW1pdHMYDiABKAsyIy5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5SaXNrTGltaXRzEjcKD2luaXRpYWxfY2FwaXRhbBgPIAEoAUIZukgWEhQZAAAAopQabUIhAAAAAAAAAABAAUgGiAEBEiAKCG5fc3BsaXRzGBAgASgFQgm6SAYaBBgUKAJIB4gBARIgCgdlbWJhcmdvGBEgASgFQgq6SAcaBRj8ASgASAiIAQESGgoEc2VlZBgSIAEoA0IHukgEIgIoAEgJiAEBOsUCukjBAhpoCgh1bml2ZXJzZRIsdGlja2VycyBhbmQgZnVsbF91bml2ZXJzZSBleGNsdWRlIGVhY2ggb3RoZXIaLnNpemUodGhpcy50aWNrZXJzKSA9PSAwIHx8ICF0aGlzLmZ1bGxfdW5pdmVyc2Ua1AEKCGxldmVyYWdlEkVtYXhfcG9zaXRpb25zIHggcG9zaXRpb25fc2l6ZSBtdXN0IGJlIGF0IG1vc3QgMTogdGhlcmUgaXMgbm8gbGV2ZXJhZ2UagAEoaGFzKHRoaXMubWF4X3Bvc2l0aW9ucykgPyBkb3VibGUodGhpcy5tYXhfcG9zaXRpb25zKSA6IDEwLjApICogKGhhcyh0aGlzLnBvc2l0aW9uX3NpemUpID8gdGhpcy5wb3NpdGlvbl9zaXplIDogMC4xKSA8PSAxLjAwMDAwMUIKCghfaG9yaXpvbkIICgZfeWVhcnNCEQoPX2hvbGRpbmdfcGVyaW9kQhAKDl9tYXhfcG9zaXRpb25zQhIKEF9lbnRyeV90aHJlc2hvbGRCEAoOX3Bvc2l0aW9uX3NpemVCEgoQX2luaXRpYWxfY2FwaXRhbEILCglfbl9zcGxpdHNCCgoIX2VtYmFyZ29CBwoFX3NlZWQilgMKDkJhY2t0ZXN0UmVzdWx0EjkKC3BlcmZvcm1hbmNlGAEgASgLMiQuam9icGxhbmUua2luZHMucXVhbnQudjEuUGVyZm9ybWFuY2USOwoHcXVhbGl0eRgCIAEoCzIqLmpvYnBsYW5lLmtpbmRzLnF1YW50LnYxLlByZWRpY3Rpb25RdWFsaXR5EjIKBGRhdGEYAyABKAsyJC5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5EYXRhU3VtbWFyeRItCglkYXRhX21vZGUYBCABKA4yGi5qb2JwbGFuZS5yZWZzLnYxLkRhdGFNb2RlEhUKDW1vZGVsX3ZlcnNpb24YBSABKAkSQwoHb3V0Y29tZRgGIAEoDjIyLmpvYnBsYW5lLmtpbmRzLmJhY2t0ZXN0LnYxLkJhY2t0ZXN0UmVzdWx0Lk91dGNvbWUiTQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEgoOT1VUQ09NRV9UUkFERUQQARIVChFPVVRDT01FX05PX1RSQURFUxACYgZwcm90bzM", [file_jobplane_kinds_quant_v1_quant, file_jobplane_refs_v1_refs]);
 
 /**
- * BacktestSpec holds every field both ends used under different names.
+ * BacktestSpec runs a strategy over the price table inputs["prices"], or over a synthetic
+ * market. Every field changes the outcome; none is ignored.
  *
  * @generated from message jobplane.kinds.backtest.v1.BacktestSpec
  */
 export type BacktestSpec = Message<"jobplane.kinds.backtest.v1.BacktestSpec"> & {
   /**
-   * Forecast horizon in days, default 10.
+   * Sessions that the forecast looks ahead, 1..252, default 10.
    *
    * @generated from field: optional int32 horizon = 1;
    */
   horizon?: number | undefined;
 
   /**
-   * Universe; empty means the default one.
+   * At most 5000; empty means all liquid ones. Excludes full_universe.
    *
    * @generated from field: repeated string tickers = 2;
    */
   tickers: string[];
 
   /**
-   * Years of history, default 15.
+   * Last years of the table to use, 1..100, default 15.
    *
    * @generated from field: optional int32 years = 3;
    */
   years?: number | undefined;
 
   /**
-   * Feature set, default "core".
+   * "core" (default), "full" or "minimal".
    *
    * @generated from field: string feature_mode = 4;
    */
   featureMode: string;
 
   /**
-   * Whether risk management is on.
+   * Stops, smaller sizes in a drawdown, and a volatility target, as risk_limits says.
    *
    * @generated from field: bool risk_management = 5;
    */
   riskManagement: boolean;
 
   /**
-   * Model version, default "latest".
+   * Registered model to predict with, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default "latest", which
+   * is resolved at submit. BacktestResult.model_version says to what; without any registered
+   * model one is trained fold by fold.
    *
    * @generated from field: string version = 6;
    */
   version: string;
 
   /**
-   * Whether the full universe is used.
+   * Takes illiquid tickers too.
    *
    * @generated from field: bool full_universe = 7;
    */
   fullUniverse: boolean;
 
   /**
-   * Holding period in days.
+   * Sessions that a position is held, 1..252, default 10.
    *
    * @generated from field: optional int32 holding_period = 8;
    */
   holdingPeriod?: number | undefined;
 
   /**
-   * Concurrent positions.
+   * 1..1000, default 10. Times position_size at most 1.
    *
    * @generated from field: optional int32 max_positions = 9;
    */
   maxPositions?: number | undefined;
 
   /**
+   * Least predicted return over the horizon to enter, -1..1, default 0.01.
+   *
    * @generated from field: optional double entry_threshold = 10;
    */
   entryThreshold?: number | undefined;
 
   /**
-   * Position size as a fraction of equity.
+   * Of a new position as a fraction of equity, above 0 to 1, default 0.1.
    *
    * @generated from field: optional double position_size = 11;
    */
   positionSize?: number | undefined;
+
+  /**
+   * Used where there is no input "prices".
+   *
+   * @generated from field: jobplane.kinds.quant.v1.SyntheticMarket synthetic = 12;
+   */
+  synthetic?: SyntheticMarket | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.CostModel costs = 13;
+   */
+  costs?: CostModel | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.RiskLimits risk_limits = 14;
+   */
+  riskLimits?: RiskLimits | undefined;
+
+  /**
+   * Above 0 to 1e12, default 1,000,000.
+   *
+   * @generated from field: optional double initial_capital = 15;
+   */
+  initialCapital?: number | undefined;
+
+  /**
+   * Walk-forward folds, 2..20, default 5.
+   *
+   * @generated from field: optional int32 n_splits = 16;
+   */
+  nSplits?: number | undefined;
+
+  /**
+   * Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+   *
+   * @generated from field: optional int32 embargo = 17;
+   */
+  embargo?: number | undefined;
+
+  /**
+   * Default 0.
+   *
+   * @generated from field: optional int64 seed = 18;
+   */
+  seed?: bigint | undefined;
 };
 
 /**
@@ -102,9 +156,42 @@ export const BacktestSpecSchema: GenMessage<BacktestSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_backtest_v1_backtest, 0);
 
 /**
+ * BacktestResult is the summary; trades, equity and predictions are artifacts.
+ *
  * @generated from message jobplane.kinds.backtest.v1.BacktestResult
  */
 export type BacktestResult = Message<"jobplane.kinds.backtest.v1.BacktestResult"> & {
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.Performance performance = 1;
+   */
+  performance?: Performance | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.PredictionQuality quality = 2;
+   */
+  quality?: PredictionQuality | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.DataSummary data = 3;
+   */
+  data?: DataSummary | undefined;
+
+  /**
+   * @generated from field: jobplane.refs.v1.DataMode data_mode = 4;
+   */
+  dataMode: DataMode;
+
+  /**
+   * Name of the model that predicted; empty when it was trained fold by fold.
+   *
+   * @generated from field: string model_version = 5;
+   */
+  modelVersion: string;
+
+  /**
+   * @generated from field: jobplane.kinds.backtest.v1.BacktestResult.Outcome outcome = 6;
+   */
+  outcome: BacktestResult_Outcome;
 };
 
 /**
@@ -113,4 +200,34 @@ export type BacktestResult = Message<"jobplane.kinds.backtest.v1.BacktestResult"
  */
 export const BacktestResultSchema: GenMessage<BacktestResult> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_backtest_v1_backtest, 1);
+
+/**
+ * @generated from enum jobplane.kinds.backtest.v1.BacktestResult.Outcome
+ */
+export enum BacktestResult_Outcome {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: OUTCOME_TRADED = 1;
+   */
+  TRADED = 1,
+
+  /**
+   * No prediction passed the threshold; figures are unset.
+   *
+   * @generated from enum value: OUTCOME_NO_TRADES = 2;
+   */
+  NO_TRADES = 2,
+}
+
+/**
+ * Describes the enum jobplane.kinds.backtest.v1.BacktestResult.Outcome.
+ */
+export const BacktestResult_OutcomeSchema: GenEnum<BacktestResult_Outcome> = /*@__PURE__*/
+  enumDesc(file_jobplane_kinds_backtest_v1_backtest, 1, 0);
 

@@ -2,56 +2,166 @@
 // @generated from file jobplane/kinds/data_science/v1/data_science.proto (package jobplane.kinds.data_science.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jobplane/kinds/data_science/v1/data_science.proto.
  */
 export const file_jobplane_kinds_data_science_v1_data_science: GenFile = /*@__PURE__*/
-  fileDesc("CjFqb2JwbGFuZS9raW5kcy9kYXRhX3NjaWVuY2UvdjEvZGF0YV9zY2llbmNlLnByb3RvEh5qb2JwbGFuZS5raW5kcy5kYXRhX3NjaWVuY2UudjEiuAEKD0RhdGFTY2llbmNlU3BlYxIaCg10YXJnZXRfY29sdW1uGAEgASgJSACIAQESEAoIcXVlc3Rpb24YAiABKAkSEwoLc2tpcF9zdGFnZXMYAyADKAkSGgoNYWxsb3dfY2xhcmlmeRgEIAEoCEgBiAEBEhUKCGN2X2ZvbGRzGAUgASgFSAKIAQFCEAoOX3RhcmdldF9jb2x1bW5CEAoOX2FsbG93X2NsYXJpZnlCCwoJX2N2X2ZvbGRzIhMKEURhdGFTY2llbmNlUmVzdWx0YgZwcm90bzM");
+  fileDesc("CjFqb2JwbGFuZS9raW5kcy9kYXRhX3NjaWVuY2UvdjEvZGF0YV9zY2llbmNlLnByb3RvEh5qb2JwbGFuZS5raW5kcy5kYXRhX3NjaWVuY2UudjEikRYKD0RhdGFTY2llbmNlU3BlYxJfCg10YXJnZXRfY29sdW1uGAEgASgJQkO6SEByAyiACLoBOAoGbm9fbnVsEhRtdXN0IG5vdCBjb250YWluIE5VTBoYIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpSACIAQESVQoIcXVlc3Rpb24YAiABKAlCQ7pIQHIDKKAfugE4CgZub19udWwSFG11c3Qgbm90IGNvbnRhaW4gTlVMGhghdGhpcy5jb250YWlucygnXHUwMDAwJykScQoLc2tpcF9zdGFnZXMYAyADKAlCXLpIWZIBVhgBIlK6AU8KBXN0YWdlEh9tdXN0IGJlIGNsYXJpZnksIG1vZGVsaW5nIG9yIHFhGiV0aGlzIGluIFsnY2xhcmlmeScsICdtb2RlbGluZycsICdxYSddEhoKDWFsbG93X2NsYXJpZnkYBCABKAhIAYgBARIgCghjdl9mb2xkcxgFIAEoBUIJukgGGgQYFCgCSAKIAQESUgoFc2hlZXQYBiABKAlCQ7pIQHIDKP8BugE4CgZub19udWwSFG11c3Qgbm90IGNvbnRhaW4gTlVMGhghdGhpcy5jb250YWlucygnXHUwMDAwJykSTAoEdGFzaxgHIAEoDjI0LmpvYnBsYW5lLmtpbmRzLmRhdGFfc2NpZW5jZS52MS5EYXRhU2NpZW5jZVNwZWMuVGFza0IIukgFggECEAESWAoLdGltZV9jb2x1bW4YCCABKAlCQ7pIQHIDKIAIugE4CgZub19udWwSFG11c3Qgbm90IGNvbnRhaW4gTlVMGhghdGhpcy5jb250YWlucygnXHUwMDAwJykSWQoMZ3JvdXBfY29sdW1uGAkgASgJQkO6SEByAyiACLoBOAoGbm9fbnVsEhRtdXN0IG5vdCBjb250YWluIE5VTBoYIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpEiUKCmlkX2NvbHVtbnMYCiADKAlCEbpIDpIBCxBkGAEiBXIDKIAIEkQKEnNlYXJjaF90aW1lX2J1ZGdldBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwyABItChFlYXJseV9zdG9wX3NhbXBsZRgMIAEoBUINukgKGggYgK3iBCjoB0gDiAEBEiYKDGhnYl9taW5fcm93cxgNIAEoBUILukgIGgYYwIQ9KDJIBIgBARJCCgRzaGFwGA4gASgLMjQuam9icGxhbmUua2luZHMuZGF0YV9zY2llbmNlLnYxLkRhdGFTY2llbmNlU3BlYy5TaGFwEhkKEXNhZmVfYXV0b19hY3Rpb25zGA8gASgIEh4KEXJlcG9ydF9qc29uX2ZpcnN0GBAgASgISAWIAQESRAoFdGhlbWUYESABKAsyNS5qb2JwbGFuZS5raW5kcy5kYXRhX3NjaWVuY2UudjEuRGF0YVNjaWVuY2VTcGVjLlRoZW1lEhcKD2V4cG9zZV9vcmlnaW5hbBgSIAEoCBJFCg9jbGFyaWZ5X3RpbWVvdXQYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCICangEyAgg8EhsKE2NsYXJpZnlfdXNlX2RlZmF1bHQYFCABKAgSGgoEc2VlZBgVIAEoA0IHukgEIgIoAEgGiAEBGpABCgRTaGFwEhQKB2VuYWJsZWQYASABKAhIAIgBARIhCghtYXhfcm93cxgCIAEoBUIKukgHGgUYkE4oAUgBiAEBEiUKDG1heF9mZWF0dXJlcxgDIAEoBUIKukgHGgUY6AcoAUgCiAEBQgoKCF9lbmFibGVkQgsKCV9tYXhfcm93c0IPCg1fbWF4X2ZlYXR1cmVzGo0JCgVUaGVtZRJWCgdwcmltYXJ5GAEgASgJQkW6SEK6ATwKBmNvbG91chIPbXVzdCBiZSAjcnJnZ2JiGiF0aGlzLm1hdGNoZXMoJ14jWzAtOWEtZkEtRl17Nn0kJynYAQESVQoGYWNjZW50GAIgASgJQkW6SEK6ATwKBmNvbG91chIPbXVzdCBiZSAjcnJnZ2JiGiF0aGlzLm1hdGNoZXMoJ14jWzAtOWEtZkEtRl17Nn0kJynYAQESUQoCYmcYAyABKAlCRbpIQroBPAoGY29sb3VyEg9tdXN0IGJlICNycmdnYmIaIXRoaXMubWF0Y2hlcygnXiNbMC05YS1mQS1GXXs2fSQnKdgBARJWCgdzdXJmYWNlGAQgASgJQkW6SEK6ATwKBmNvbG91chIPbXVzdCBiZSAjcnJnZ2JiGiF0aGlzLm1hdGNoZXMoJ14jWzAtOWEtZkEtRl17Nn0kJynYAQESUwoEdGV4dBgFIAEoCUJFukhCugE8CgZjb2xvdXISD211c3QgYmUgI3JyZ2diYhohdGhpcy5tYXRjaGVzKCdeI1swLTlhLWZBLUZdezZ9JCcp2AEBElQKBW11dGVkGAYgASgJQkW6SEK6ATwKBmNvbG91chIPbXVzdCBiZSAjcnJnZ2JiGiF0aGlzLm1hdGNoZXMoJ14jWzAtOWEtZkEtRl17Nn0kJynYAQESUQoCb2sYByABKAlCRbpIQroBPAoGY29sb3VyEg9tdXN0IGJlICNycmdnYmIaIXRoaXMubWF0Y2hlcygnXiNbMC05YS1mQS1GXXs2fSQnKdgBARJTCgR3YXJuGAggASgJQkW6SEK6ATwKBmNvbG91chIPbXVzdCBiZSAjcnJnZ2JiGiF0aGlzLm1hdGNoZXMoJ14jWzAtOWEtZkEtRl17Nn0kJynYAQESVAoFZXJyb3IYCSABKAlCRbpIQroBPAoGY29sb3VyEg9tdXN0IGJlICNycmdnYmIaIXRoaXMubWF0Y2hlcygnXiNbMC05YS1mQS1GXXs2fSQnKdgBARKhAQoLZm9udF9mYW1pbHkYCiABKAlCiwG6SIcBugGDAQoLZm9udF9mYW1pbHkSOm11c3QgYmUgY29tbWEtc2VwYXJhdGVkIGZvbnQgbmFtZXMsIGF0IG1vc3QgMjU2IGNoYXJhY3RlcnMaOHRoaXMuc2l6ZSgpIDw9IDI1NiAmJiB0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05ICxfLV0qJCcpEtwBCgRsb2dvGAsgASgJQs0BukjJAboBxQEKBGxvZ28SS211c3QgYmUgYSBkYXRhOiBVUkkgb2YgYSBQTkcsIEpQRUcsIEdJRiBvciBXZWJQIGltYWdlLCBhdCBtb3N0IDEzMTA3MiBieXRlcxpwdGhpcyA9PSAnJyB8fCAodGhpcy5zaXplKCkgPD0gMTMxMDcyICYmIHRoaXMubWF0Y2hlcygnXmRhdGE6aW1hZ2UvKHBuZ3xqcGVnfGdpZnx3ZWJwKTtiYXNlNjQsW0EtWmEtejAtOSsvPV0rJCcpKSKBAQoEVGFzaxIUChBUQVNLX1VOU1BFQ0lGSUVEEAASDQoJVEFTS19BVVRPEAESFwoTVEFTS19DTEFTU0lGSUNBVElPThACEhMKD1RBU0tfUkVHUkVTU0lPThADEhMKD1RBU0tfVElNRVNFUklFUxAEEhEKDVRBU0tfRURBX09OTFkQBUIQCg5fdGFyZ2V0X2NvbHVtbkIQCg5fYWxsb3dfY2xhcmlmeUILCglfY3ZfZm9sZHNCFAoSX2Vhcmx5X3N0b3Bfc2FtcGxlQg8KDV9oZ2JfbWluX3Jvd3NCFAoSX3JlcG9ydF9qc29uX2ZpcnN0QgcKBV9zZWVkIu8GChFEYXRhU2NpZW5jZVJlc3VsdBJCCgR0YXNrGAEgASgOMjQuam9icGxhbmUua2luZHMuZGF0YV9zY2llbmNlLnYxLkRhdGFTY2llbmNlU3BlYy5UYXNrEhUKDXRhcmdldF9jb2x1bW4YAiABKAkSEQoJcm93X2NvdW50GAMgASgDEhQKDGNvbHVtbl9jb3VudBgEIAEoBRISCgpiZXN0X21vZGVsGAUgASgJEg4KBm1ldHJpYxgGIAEoCRISCgVzY29yZRgHIAEoAUgAiAEBEhYKCXNjb3JlX2xvdxgIIAEoAUgBiAEBEhcKCnNjb3JlX2hpZ2gYCSABKAFIAogBARIbCg5iYXNlbGluZV9zY29yZRgKIAEoAUgDiAEBEkoKB3ZlcmRpY3QYCyABKA4yOS5qb2JwbGFuZS5raW5kcy5kYXRhX3NjaWVuY2UudjEuRGF0YVNjaWVuY2VSZXN1bHQuVmVyZGljdBJLCghmaW5kaW5ncxgMIAMoCzI5LmpvYnBsYW5lLmtpbmRzLmRhdGFfc2NpZW5jZS52MS5EYXRhU2NpZW5jZVJlc3VsdC5GaW5kaW5nEhEKCWNsYXJpZmllZBgNIAEoCBJkChJmZWF0dXJlX2ltcG9ydGFuY2UYDiADKAsySC5qb2JwbGFuZS5raW5kcy5kYXRhX3NjaWVuY2UudjEuRGF0YVNjaWVuY2VSZXN1bHQuRmVhdHVyZUltcG9ydGFuY2VFbnRyeRIXCg9yZXBvcnRfYXJ0aWZhY3QYDyABKAkaOAoWRmVhdHVyZUltcG9ydGFuY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGkkKB0ZpbmRpbmcSCgoCaWQYASABKAkSEAoIc2V2ZXJpdHkYAiABKAkSDgoGcGFzc2VkGAMgASgIEhAKCGV2aWRlbmNlGAQgASgJImYKB1ZlcmRpY3QSFwoTVkVSRElDVF9VTlNQRUNJRklFRBAAEhIKDlZFUkRJQ1RfU0lHTkFMEAESFQoRVkVSRElDVF9OT19TSUdOQUwQAhIXChNWRVJESUNUX05PVF9NT0RFTEVEEANCCAoGX3Njb3JlQgwKCl9zY29yZV9sb3dCDQoLX3Njb3JlX2hpZ2hCEQoPX2Jhc2VsaW5lX3Njb3JlYgZwcm90bzM", [file_google_protobuf_duration]);
 
 /**
- * DataScienceSpec drives the staged pipeline over inputs["dataset"].
+ * DataScienceSpec drives the staged pipeline over inputs["dataset"]: ingest, eda, clarify,
+ * modeling, report, qa. Deadlines of stages are JobSpec.policy.stage_timeouts.
  *
  * @generated from message jobplane.kinds.data_science.v1.DataScienceSpec
  */
 export type DataScienceSpec = Message<"jobplane.kinds.data_science.v1.DataScienceSpec"> & {
   /**
-   * Column to predict; unset lets the clarify stage ask.
+   * Column to predict, at most 1024 bytes; unset lets the clarify stage choose, or ask.
    *
    * @generated from field: optional string target_column = 1;
    */
   targetColumn?: string | undefined;
 
   /**
-   * Question in plain words.
+   * In plain words, at most 4000 bytes.
    *
    * @generated from field: string question = 2;
    */
   question: string;
 
   /**
-   * Stages to skip.
+   * Among "clarify", "modeling" and "qa"; what a skipped stage gives is missing from the report.
    *
    * @generated from field: repeated string skip_stages = 3;
    */
   skipStages: string[];
 
   /**
-   * Whether the job may stop and ask.
+   * Whether the job may stop and ask; default true. False takes the best guess, with a warning.
    *
    * @generated from field: optional bool allow_clarify = 4;
    */
   allowClarify?: boolean | undefined;
 
   /**
-   * Cross-validation folds.
+   * Cross-validation folds, 2..20, default 5; fewer where a class is too small.
    *
    * @generated from field: optional int32 cv_folds = 5;
    */
   cvFolds?: number | undefined;
+
+  /**
+   * Sheet of a workbook, at most 255 bytes; default the first one that is not empty.
+   *
+   * @generated from field: string sheet = 6;
+   */
+  sheet: string;
+
+  /**
+   * @generated from field: jobplane.kinds.data_science.v1.DataScienceSpec.Task task = 7;
+   */
+  task: DataScienceSpec_Task;
+
+  /**
+   * Column with the time of each row, at most 1024 bytes; default found by its values.
+   *
+   * @generated from field: string time_column = 8;
+   */
+  timeColumn: string;
+
+  /**
+   * Rows of one group stay in one fold; at most 1024 bytes.
+   *
+   * @generated from field: string group_column = 9;
+   */
+  groupColumn: string;
+
+  /**
+   * At most 100 columns that are no features.
+   *
+   * @generated from field: repeated string id_columns = 10;
+   */
+  idColumns: string[];
+
+  /**
+   * For the search over model parameters; 0 s..1 h, default 60 s, 0 s for no search.
+   *
+   * @generated from field: google.protobuf.Duration search_time_budget = 11;
+   */
+  searchTimeBudget?: Duration | undefined;
+
+  /**
+   * Rows above which models are searched on a sample of that size, 1000..10,000,000,
+   * default 50,000.
+   *
+   * @generated from field: optional int32 early_stop_sample = 12;
+   */
+  earlyStopSample?: number | undefined;
+
+  /**
+   * Rows from which gradient boosting is tried, 50..1,000,000, default 200.
+   *
+   * @generated from field: optional int32 hgb_min_rows = 13;
+   */
+  hgbMinRows?: number | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.data_science.v1.DataScienceSpec.Shap shap = 14;
+   */
+  shap?: DataScienceSpec_Shap | undefined;
+
+  /**
+   * Applies conservative clean-ups (duplicates, constant columns) and says so.
+   *
+   * @generated from field: bool safe_auto_actions = 15;
+   */
+  safeAutoActions: boolean;
+
+  /**
+   * Builds the report from a checked report.json; default true.
+   *
+   * @generated from field: optional bool report_json_first = 16;
+   */
+  reportJsonFirst?: boolean | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.data_science.v1.DataScienceSpec.Theme theme = 17;
+   */
+  theme?: DataScienceSpec_Theme | undefined;
+
+  /**
+   * Lists the original upload among the artifacts.
+   *
+   * @generated from field: bool expose_original = 18;
+   */
+  exposeOriginal: boolean;
+
+  /**
+   * How long a question stays open; 1 min..30 d, default 7 d.
+   *
+   * @generated from field: google.protobuf.Duration clarify_timeout = 19;
+   */
+  clarifyTimeout?: Duration | undefined;
+
+  /**
+   * After that takes the best guess instead of ending TIMED_OUT.
+   *
+   * @generated from field: bool clarify_use_default = 20;
+   */
+  clarifyUseDefault: boolean;
+
+  /**
+   * Default 0.
+   *
+   * @generated from field: optional int64 seed = 21;
+   */
+  seed?: bigint | undefined;
 };
 
 /**
@@ -62,9 +172,259 @@ export const DataScienceSpecSchema: GenMessage<DataScienceSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_data_science_v1_data_science, 0);
 
 /**
+ * Shap explains the best model.
+ *
+ * @generated from message jobplane.kinds.data_science.v1.DataScienceSpec.Shap
+ */
+export type DataScienceSpec_Shap = Message<"jobplane.kinds.data_science.v1.DataScienceSpec.Shap"> & {
+  /**
+   * Default true.
+   *
+   * @generated from field: optional bool enabled = 1;
+   */
+  enabled?: boolean | undefined;
+
+  /**
+   * 1..10,000, default 200.
+   *
+   * @generated from field: optional int32 max_rows = 2;
+   */
+  maxRows?: number | undefined;
+
+  /**
+   * 1..1000, default 30.
+   *
+   * @generated from field: optional int32 max_features = 3;
+   */
+  maxFeatures?: number | undefined;
+};
+
+/**
+ * Describes the message jobplane.kinds.data_science.v1.DataScienceSpec.Shap.
+ * Use `create(DataScienceSpec_ShapSchema)` to create a new message.
+ */
+export const DataScienceSpec_ShapSchema: GenMessage<DataScienceSpec_Shap> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_data_science_v1_data_science, 0, 0);
+
+/**
+ * Theme of the report. Colours are #rrggbb; text on bg and on surface must have a contrast
+ * of at least 4.5. Empty means the built-in one.
+ *
+ * @generated from message jobplane.kinds.data_science.v1.DataScienceSpec.Theme
+ */
+export type DataScienceSpec_Theme = Message<"jobplane.kinds.data_science.v1.DataScienceSpec.Theme"> & {
+  /**
+   * @generated from field: string primary = 1;
+   */
+  primary: string;
+
+  /**
+   * @generated from field: string accent = 2;
+   */
+  accent: string;
+
+  /**
+   * @generated from field: string bg = 3;
+   */
+  bg: string;
+
+  /**
+   * @generated from field: string surface = 4;
+   */
+  surface: string;
+
+  /**
+   * @generated from field: string text = 5;
+   */
+  text: string;
+
+  /**
+   * @generated from field: string muted = 6;
+   */
+  muted: string;
+
+  /**
+   * @generated from field: string ok = 7;
+   */
+  ok: string;
+
+  /**
+   * @generated from field: string warn = 8;
+   */
+  warn: string;
+
+  /**
+   * @generated from field: string error = 9;
+   */
+  error: string;
+
+  /**
+   * Comma-separated names of local fonts, at most 256 characters.
+   *
+   * @generated from field: string font_family = 10;
+   */
+  fontFamily: string;
+
+  /**
+   * PNG, JPEG, GIF or WebP as a data: URI, at most 128 KiB. The input "logo" wins over it.
+   *
+   * @generated from field: string logo = 11;
+   */
+  logo: string;
+};
+
+/**
+ * Describes the message jobplane.kinds.data_science.v1.DataScienceSpec.Theme.
+ * Use `create(DataScienceSpec_ThemeSchema)` to create a new message.
+ */
+export const DataScienceSpec_ThemeSchema: GenMessage<DataScienceSpec_Theme> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_data_science_v1_data_science, 0, 1);
+
+/**
+ * @generated from enum jobplane.kinds.data_science.v1.DataScienceSpec.Task
+ */
+export enum DataScienceSpec_Task {
+  /**
+   * Same as AUTO.
+   *
+   * @generated from enum value: TASK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By the target column.
+   *
+   * @generated from enum value: TASK_AUTO = 1;
+   */
+  AUTO = 1,
+
+  /**
+   * @generated from enum value: TASK_CLASSIFICATION = 2;
+   */
+  CLASSIFICATION = 2,
+
+  /**
+   * @generated from enum value: TASK_REGRESSION = 3;
+   */
+  REGRESSION = 3,
+
+  /**
+   * @generated from enum value: TASK_TIMESERIES = 4;
+   */
+  TIMESERIES = 4,
+
+  /**
+   * No model.
+   *
+   * @generated from enum value: TASK_EDA_ONLY = 5;
+   */
+  EDA_ONLY = 5,
+}
+
+/**
+ * Describes the enum jobplane.kinds.data_science.v1.DataScienceSpec.Task.
+ */
+export const DataScienceSpec_TaskSchema: GenEnum<DataScienceSpec_Task> = /*@__PURE__*/
+  enumDesc(file_jobplane_kinds_data_science_v1_data_science, 0, 0);
+
+/**
+ * DataScienceResult is the summary; report.html and the JSON of each stage are artifacts.
+ *
  * @generated from message jobplane.kinds.data_science.v1.DataScienceResult
  */
 export type DataScienceResult = Message<"jobplane.kinds.data_science.v1.DataScienceResult"> & {
+  /**
+   * @generated from field: jobplane.kinds.data_science.v1.DataScienceSpec.Task task = 1;
+   */
+  task: DataScienceSpec_Task;
+
+  /**
+   * Empty for EDA_ONLY.
+   *
+   * @generated from field: string target_column = 2;
+   */
+  targetColumn: string;
+
+  /**
+   * @generated from field: int64 row_count = 3;
+   */
+  rowCount: bigint;
+
+  /**
+   * @generated from field: int32 column_count = 4;
+   */
+  columnCount: number;
+
+  /**
+   * Name of the best model.
+   *
+   * @generated from field: string best_model = 5;
+   */
+  bestModel: string;
+
+  /**
+   * Metric of score, for example "balanced_accuracy".
+   *
+   * @generated from field: string metric = 6;
+   */
+  metric: string;
+
+  /**
+   * @generated from field: optional double score = 7;
+   */
+  score?: number | undefined;
+
+  /**
+   * Bounds of the 95 % interval of score.
+   *
+   * @generated from field: optional double score_low = 8;
+   */
+  scoreLow?: number | undefined;
+
+  /**
+   * @generated from field: optional double score_high = 9;
+   */
+  scoreHigh?: number | undefined;
+
+  /**
+   * Of the best baseline, same metric.
+   *
+   * @generated from field: optional double baseline_score = 10;
+   */
+  baselineScore?: number | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.data_science.v1.DataScienceResult.Verdict verdict = 11;
+   */
+  verdict: DataScienceResult_Verdict;
+
+  /**
+   * Checks that failed first, at most 20.
+   *
+   * @generated from field: repeated jobplane.kinds.data_science.v1.DataScienceResult.Finding findings = 12;
+   */
+  findings: DataScienceResult_Finding[];
+
+  /**
+   * True when a person answered, false when the choice was made without asking.
+   *
+   * @generated from field: bool clarified = 13;
+   */
+  clarified: boolean;
+
+  /**
+   * Most important first, at most 20, with their share.
+   *
+   * @generated from field: map<string, double> feature_importance = 14;
+   */
+  featureImportance: { [key: string]: number };
+
+  /**
+   * Artifact id of the report.
+   *
+   * @generated from field: string report_artifact = 15;
+   */
+  reportArtifact: string;
 };
 
 /**
@@ -73,4 +433,81 @@ export type DataScienceResult = Message<"jobplane.kinds.data_science.v1.DataScie
  */
 export const DataScienceResultSchema: GenMessage<DataScienceResult> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_data_science_v1_data_science, 1);
+
+/**
+ * Finding is one check of the qa stage.
+ *
+ * @generated from message jobplane.kinds.data_science.v1.DataScienceResult.Finding
+ */
+export type DataScienceResult_Finding = Message<"jobplane.kinds.data_science.v1.DataScienceResult.Finding"> & {
+  /**
+   * UPPER_SNAKE, for example LEAKAGE_SUSPECTED.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * INFO, WARNING or ERROR.
+   *
+   * @generated from field: string severity = 2;
+   */
+  severity: string;
+
+  /**
+   * @generated from field: bool passed = 3;
+   */
+  passed: boolean;
+
+  /**
+   * One sentence with the figures.
+   *
+   * @generated from field: string evidence = 4;
+   */
+  evidence: string;
+};
+
+/**
+ * Describes the message jobplane.kinds.data_science.v1.DataScienceResult.Finding.
+ * Use `create(DataScienceResult_FindingSchema)` to create a new message.
+ */
+export const DataScienceResult_FindingSchema: GenMessage<DataScienceResult_Finding> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_data_science_v1_data_science, 1, 0);
+
+/**
+ * @generated from enum jobplane.kinds.data_science.v1.DataScienceResult.Verdict
+ */
+export enum DataScienceResult_Verdict {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: VERDICT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The best model beats the baseline beyond chance.
+   *
+   * @generated from enum value: VERDICT_SIGNAL = 1;
+   */
+  SIGNAL = 1,
+
+  /**
+   * @generated from enum value: VERDICT_NO_SIGNAL = 2;
+   */
+  NO_SIGNAL = 2,
+
+  /**
+   * There is no model.
+   *
+   * @generated from enum value: VERDICT_NOT_MODELED = 3;
+   */
+  NOT_MODELED = 3,
+}
+
+/**
+ * Describes the enum jobplane.kinds.data_science.v1.DataScienceResult.Verdict.
+ */
+export const DataScienceResult_VerdictSchema: GenEnum<DataScienceResult_Verdict> = /*@__PURE__*/
+  enumDesc(file_jobplane_kinds_data_science_v1_data_science, 1, 0);
 

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { EvalPolicy } from "../../ml/v1/ml_pb.js";
+import type { BenchmarkScore, EvalPolicy } from "../../ml/v1/ml_pb.js";
 import { file_jobplane_kinds_ml_v1_ml } from "../../ml/v1/ml_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,23 +12,55 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/evaluate/v1/evaluate.proto.
  */
 export const file_jobplane_kinds_evaluate_v1_evaluate: GenFile = /*@__PURE__*/
-  fileDesc("Cilqb2JwbGFuZS9raW5kcy9ldmFsdWF0ZS92MS9ldmFsdWF0ZS5wcm90bxIaam9icGxhbmUua2luZHMuZXZhbHVhdGUudjEiXAoMRXZhbHVhdGVTcGVjEhUKDW1vZGVsX3ZlcnNpb24YASABKAkSNQoLZXZhbF9wb2xpY3kYAiABKAsyIC5qb2JwbGFuZS5raW5kcy5tbC52MS5FdmFsUG9saWN5IrQBCg5FdmFsdWF0ZVJlc3VsdBIVCg1tb2RlbF92ZXJzaW9uGAEgASgJEkYKBnNjb3JlcxgCIAMoCzI2LmpvYnBsYW5lLmtpbmRzLmV2YWx1YXRlLnYxLkV2YWx1YXRlUmVzdWx0LlNjb3Jlc0VudHJ5EhQKDGZhaWxlZF9nYXRlcxgDIAMoCRotCgtTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBYgZwcm90bzM", [file_jobplane_kinds_ml_v1_ml]);
+  fileDesc("Cilqb2JwbGFuZS9raW5kcy9ldmFsdWF0ZS92MS9ldmFsdWF0ZS5wcm90bxIaam9icGxhbmUua2luZHMuZXZhbHVhdGUudjEi/QMKDEV2YWx1YXRlU3BlYxKyAQoNbW9kZWxfdmVyc2lvbhgBIAEoCUKaAbpIlgG6AZIBCgptb2RlbF9uYW1lEiltdXN0IGJlIHByb2plY3RzL3twcm9qZWN0fS9tb2RlbHMve21vZGVsfRpZdGhpcy5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vbW9kZWxzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykSiQEKC2V2YWxfcG9saWN5GAIgASgLMiAuam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeUJSukhPugFJCgpiZW5jaG1hcmtzEiBtdXN0IG5hbWUgYXQgbGVhc3Qgb25lIGJlbmNobWFyaxoZc2l6ZSh0aGlzLmJlbmNobWFya3MpID4gMMgBARIlCgttYXhfc2FtcGxlcxgDIAEoBUILukgIGgYYwIQ9KAFIAIgBARIaCgRzZWVkGAQgASgDQge6SAQiAigASAGIAQESIwoKYmF0Y2hfc2l6ZRgFIAEoBUIKukgHGgUYgCAoAUgCiAEBEhwKFGFsbG93X2NvZGVfZXhlY3V0aW9uGAYgASgIQg4KDF9tYXhfc2FtcGxlc0IHCgVfc2VlZEINCgtfYmF0Y2hfc2l6ZSLkAgoORXZhbHVhdGVSZXN1bHQSFQoNbW9kZWxfdmVyc2lvbhgBIAEoCRJGCgZzY29yZXMYAiADKAsyNi5qb2JwbGFuZS5raW5kcy5ldmFsdWF0ZS52MS5FdmFsdWF0ZVJlc3VsdC5TY29yZXNFbnRyeRIUCgxmYWlsZWRfZ2F0ZXMYAyADKAkSUwoNc2NvcmVfZGV0YWlscxgEIAMoCzI8LmpvYnBsYW5lLmtpbmRzLmV2YWx1YXRlLnYxLkV2YWx1YXRlUmVzdWx0LlNjb3JlRGV0YWlsc0VudHJ5Gi0KC1Njb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaWQoRU2NvcmVEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEjMKBXZhbHVlGAIgASgLMiQuam9icGxhbmUua2luZHMubWwudjEuQmVuY2htYXJrU2NvcmU6AjgBYgZwcm90bzM", [file_jobplane_kinds_ml_v1_ml]);
 
 /**
+ * EvaluateSpec runs benchmarks over a registered model and records the scores with it.
+ *
  * @generated from message jobplane.kinds.evaluate.v1.EvaluateSpec
  */
 export type EvaluateSpec = Message<"jobplane.kinds.evaluate.v1.EvaluateSpec"> & {
   /**
-   * Registry model version.
+   * projects/{project}/models/{model_id}
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
+   * With at least one benchmark.
+   *
    * @generated from field: jobplane.kinds.ml.v1.EvalPolicy eval_policy = 2;
    */
   evalPolicy?: EvalPolicy | undefined;
+
+  /**
+   * Items per benchmark, 1..1,000,000; unset means all.
+   *
+   * @generated from field: optional int32 max_samples = 3;
+   */
+  maxSamples?: number | undefined;
+
+  /**
+   * Of the choice of samples; default 0.
+   *
+   * @generated from field: optional int64 seed = 4;
+   */
+  seed?: bigint | undefined;
+
+  /**
+   * 1..4096, default 8.
+   *
+   * @generated from field: optional int32 batch_size = 5;
+   */
+  batchSize?: number | undefined;
+
+  /**
+   * Runs code that the model wrote, in a sandbox, for benchmarks that need it.
+   *
+   * @generated from field: bool allow_code_execution = 6;
+   */
+  allowCodeExecution: boolean;
 };
 
 /**
@@ -39,20 +71,18 @@ export const EvaluateSpecSchema: GenMessage<EvaluateSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_evaluate_v1_evaluate, 0);
 
 /**
- * EvaluateResult names what was produced.
- *
  * @generated from message jobplane.kinds.evaluate.v1.EvaluateResult
  */
 export type EvaluateResult = Message<"jobplane.kinds.evaluate.v1.EvaluateResult"> & {
   /**
-   * Registry model version.
+   * As asked for.
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
-   * Scores by benchmark.
+   * By benchmark.
    *
    * @generated from field: map<string, double> scores = 2;
    */
@@ -64,6 +94,13 @@ export type EvaluateResult = Message<"jobplane.kinds.evaluate.v1.EvaluateResult"
    * @generated from field: repeated string failed_gates = 3;
    */
   failedGates: string[];
+
+  /**
+   * By benchmark, with intervals.
+   *
+   * @generated from field: map<string, jobplane.kinds.ml.v1.BenchmarkScore> score_details = 4;
+   */
+  scoreDetails: { [key: string]: BenchmarkScore };
 };
 
 /**

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { EvalPolicy } from "../../ml/v1/ml_pb.js";
+import type { BenchmarkScore, EvalPolicy, Lora, Training, TrainingSummary } from "../../ml/v1/ml_pb.js";
 import { file_jobplane_kinds_ml_v1_ml } from "../../ml/v1/ml_pb.js";
 import type { ModelRef } from "../../../refs/v1/refs_pb.js";
 import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
@@ -14,65 +14,76 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/fine_tune/v1/fine_tune.proto.
  */
 export const file_jobplane_kinds_fine_tune_v1_fine_tune: GenFile = /*@__PURE__*/
-  fileDesc("Citqb2JwbGFuZS9raW5kcy9maW5lX3R1bmUvdjEvZmluZV90dW5lLnByb3RvEhtqb2JwbGFuZS5raW5kcy5maW5lX3R1bmUudjEi+QIKDEZpbmVUdW5lU3BlYxIpCgVtb2RlbBgBIAEoCzIaLmpvYnBsYW5lLnJlZnMudjEuTW9kZWxSZWYSFQoNbGVhcm5pbmdfcmF0ZRgCIAEoARIOCgZlcG9jaHMYAyABKAUSEgoKYmF0Y2hfc2l6ZRgEIAEoBRI+CgRsb3JhGAUgASgLMi4uam9icGxhbmUua2luZHMuZmluZV90dW5lLnYxLkZpbmVUdW5lU3BlYy5Mb3JhSAASQgoEZnVsbBgGIAEoCzIyLmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVNwZWMuRnVsbFR1bmVIABI1CgtldmFsX3BvbGljeRgHIAEoCzIgLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkV2YWxQb2xpY3kaMgoETG9yYRIMCgRyYW5rGAEgASgFEhIKBWFscGhhGAIgASgBSACIAQFCCAoGX2FscGhhGgoKCEZ1bGxUdW5lQggKBm1ldGhvZCK1AQoORmluZVR1bmVSZXN1bHQSFQoNbW9kZWxfdmVyc2lvbhgBIAEoCRJHCgZzY29yZXMYAiADKAsyNy5qb2JwbGFuZS5raW5kcy5maW5lX3R1bmUudjEuRmluZVR1bmVSZXN1bHQuU2NvcmVzRW50cnkSFAoMZmFpbGVkX2dhdGVzGAMgAygJGi0KC1Njb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFiBnByb3RvMw", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
+  fileDesc("Citqb2JwbGFuZS9raW5kcy9maW5lX3R1bmUvdjEvZmluZV90dW5lLnByb3RvEhtqb2JwbGFuZS5raW5kcy5maW5lX3R1bmUudjEi9AQKDEZpbmVUdW5lU3BlYxIxCgVtb2RlbBgBIAEoCzIaLmpvYnBsYW5lLnJlZnMudjEuTW9kZWxSZWZCBrpIA8gBARIwCgh0cmFpbmluZxgCIAEoCzIeLmpvYnBsYW5lLmtpbmRzLm1sLnYxLlRyYWluaW5nEioKBGxvcmEYAyABKAsyGi5qb2JwbGFuZS5raW5kcy5tbC52MS5Mb3JhSAASQgoEZnVsbBgEIAEoCzIyLmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVNwZWMuRnVsbFR1bmVIABIrCgVxbG9yYRgFIAEoCzIaLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkxvcmFIABJGCgZwcmVmaXgYBiABKAsyNC5qb2JwbGFuZS5raW5kcy5maW5lX3R1bmUudjEuRmluZVR1bmVTcGVjLlByZWZpeFR1bmVIABI1CgtldmFsX3BvbGljeRgHIAEoCzIgLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkV2YWxQb2xpY3kSfAoGZmFtaWx5GAggASgJQmy6SGm6AWMKAmlkEiptdXN0IG1hdGNoIFtBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0aMXRoaXMubWF0Y2hlcygnXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJynYAQEaCgoIRnVsbFR1bmUaSAoKUHJlZml4VHVuZRInCg52aXJ0dWFsX3Rva2VucxgBIAEoBUIKukgHGgUYgAgoAUgAiAEBQhEKD192aXJ0dWFsX3Rva2Vuc0IPCgZtZXRob2QSBbpIAggBItcDCg5GaW5lVHVuZVJlc3VsdBIVCg1tb2RlbF92ZXJzaW9uGAEgASgJEkcKBnNjb3JlcxgCIAMoCzI3LmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVJlc3VsdC5TY29yZXNFbnRyeRIUCgxmYWlsZWRfZ2F0ZXMYAyADKAkSVAoNc2NvcmVfZGV0YWlscxgEIAMoCzI9LmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVJlc3VsdC5TY29yZURldGFpbHNFbnRyeRI3Cgh0cmFpbmluZxgFIAEoCzIlLmpvYnBsYW5lLmtpbmRzLm1sLnYxLlRyYWluaW5nU3VtbWFyeRIcChR0cmFpbmFibGVfcGFyYW1ldGVycxgGIAEoAxIYChB0b3RhbF9wYXJhbWV0ZXJzGAcgASgDGi0KC1Njb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaWQoRU2NvcmVEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEjMKBXZhbHVlGAIgASgLMiQuam9icGxhbmUua2luZHMubWwudjEuQmVuY2htYXJrU2NvcmU6AjgBYgZwcm90bzM", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
 
 /**
- * FineTuneSpec tunes a base model.
+ * FineTuneSpec tunes a base model on inputs["dataset"], whose format is instruction, chat or
+ * text.
  *
  * @generated from message jobplane.kinds.fine_tune.v1.FineTuneSpec
  */
 export type FineTuneSpec = Message<"jobplane.kinds.fine_tune.v1.FineTuneSpec"> & {
   /**
-   * Base model.
-   *
    * @generated from field: jobplane.refs.v1.ModelRef model = 1;
    */
   model?: ModelRef | undefined;
 
   /**
-   * @generated from field: double learning_rate = 2;
+   * Default learning rate is 2e-4 for adapters and 2e-5 for all weights.
+   *
+   * @generated from field: jobplane.kinds.ml.v1.Training training = 2;
    */
-  learningRate: number;
+  training?: Training | undefined;
 
   /**
-   * @generated from field: int32 epochs = 3;
-   */
-  epochs: number;
-
-  /**
-   * @generated from field: int32 batch_size = 4;
-   */
-  batchSize: number;
-
-  /**
-   * Method. Exactly one member must be set.
+   * Exactly one member must be set.
    *
    * @generated from oneof jobplane.kinds.fine_tune.v1.FineTuneSpec.method
    */
   method: {
     /**
-     * Low-rank adapters.
-     *
-     * @generated from field: jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora lora = 5;
+     * @generated from field: jobplane.kinds.ml.v1.Lora lora = 3;
      */
-    value: FineTuneSpec_Lora;
+    value: Lora;
     case: "lora";
   } | {
     /**
      * All weights.
      *
-     * @generated from field: jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune full = 6;
+     * @generated from field: jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune full = 4;
      */
     value: FineTuneSpec_FullTune;
     case: "full";
+  } | {
+    /**
+     * Adapters over a 4-bit base; needs an accelerator.
+     *
+     * @generated from field: jobplane.kinds.ml.v1.Lora qlora = 5;
+     */
+    value: Lora;
+    case: "qlora";
+  } | {
+    /**
+     * Learned tokens before the input.
+     *
+     * @generated from field: jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune prefix = 6;
+     */
+    value: FineTuneSpec_PrefixTune;
+    case: "prefix";
   } | { case: undefined; value?: undefined };
 
   /**
-   * Gate.
-   *
    * @generated from field: jobplane.kinds.ml.v1.EvalPolicy eval_policy = 7;
    */
   evalPolicy?: EvalPolicy | undefined;
+
+  /**
+   * Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+   * model's name.
+   *
+   * @generated from field: string family = 8;
+   */
+  family: string;
 };
 
 /**
@@ -83,33 +94,7 @@ export const FineTuneSpecSchema: GenMessage<FineTuneSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_fine_tune_v1_fine_tune, 0);
 
 /**
- * Lora parameters.
- *
- * @generated from message jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora
- */
-export type FineTuneSpec_Lora = Message<"jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora"> & {
-  /**
-   * @generated from field: int32 rank = 1;
-   */
-  rank: number;
-
-  /**
-   * Scaling.
-   *
-   * @generated from field: optional double alpha = 2;
-   */
-  alpha?: number | undefined;
-};
-
-/**
- * Describes the message jobplane.kinds.fine_tune.v1.FineTuneSpec.Lora.
- * Use `create(FineTuneSpec_LoraSchema)` to create a new message.
- */
-export const FineTuneSpec_LoraSchema: GenMessage<FineTuneSpec_Lora> = /*@__PURE__*/
-  messageDesc(file_jobplane_kinds_fine_tune_v1_fine_tune, 0, 0);
-
-/**
- * FullTune has no parameters yet.
+ * FullTune has no parameters of its own.
  *
  * @generated from message jobplane.kinds.fine_tune.v1.FineTuneSpec.FullTune
  */
@@ -121,23 +106,40 @@ export type FineTuneSpec_FullTune = Message<"jobplane.kinds.fine_tune.v1.FineTun
  * Use `create(FineTuneSpec_FullTuneSchema)` to create a new message.
  */
 export const FineTuneSpec_FullTuneSchema: GenMessage<FineTuneSpec_FullTune> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_fine_tune_v1_fine_tune, 0, 0);
+
+/**
+ * @generated from message jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune
+ */
+export type FineTuneSpec_PrefixTune = Message<"jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune"> & {
+  /**
+   * 1..1024, default 16.
+   *
+   * @generated from field: optional int32 virtual_tokens = 1;
+   */
+  virtualTokens?: number | undefined;
+};
+
+/**
+ * Describes the message jobplane.kinds.fine_tune.v1.FineTuneSpec.PrefixTune.
+ * Use `create(FineTuneSpec_PrefixTuneSchema)` to create a new message.
+ */
+export const FineTuneSpec_PrefixTuneSchema: GenMessage<FineTuneSpec_PrefixTune> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_fine_tune_v1_fine_tune, 0, 1);
 
 /**
- * FineTuneResult names what was produced.
- *
  * @generated from message jobplane.kinds.fine_tune.v1.FineTuneResult
  */
 export type FineTuneResult = Message<"jobplane.kinds.fine_tune.v1.FineTuneResult"> & {
   /**
-   * Registry model version.
+   * Name of the registered model.
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
-   * Scores by benchmark.
+   * By benchmark.
    *
    * @generated from field: map<string, double> scores = 2;
    */
@@ -149,6 +151,30 @@ export type FineTuneResult = Message<"jobplane.kinds.fine_tune.v1.FineTuneResult
    * @generated from field: repeated string failed_gates = 3;
    */
   failedGates: string[];
+
+  /**
+   * By benchmark, with intervals.
+   *
+   * @generated from field: map<string, jobplane.kinds.ml.v1.BenchmarkScore> score_details = 4;
+   */
+  scoreDetails: { [key: string]: BenchmarkScore };
+
+  /**
+   * @generated from field: jobplane.kinds.ml.v1.TrainingSummary training = 5;
+   */
+  training?: TrainingSummary | undefined;
+
+  /**
+   * Weights that were trained, out of all.
+   *
+   * @generated from field: int64 trainable_parameters = 6;
+   */
+  trainableParameters: bigint;
+
+  /**
+   * @generated from field: int64 total_parameters = 7;
+   */
+  totalParameters: bigint;
 };
 
 /**

@@ -8,64 +8,66 @@ import type { Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { FineTuneSpec } from "../../fine_tune/v1/fine_tune_pb.js";
 import { file_jobplane_kinds_fine_tune_v1_fine_tune } from "../../fine_tune/v1/fine_tune_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { BenchmarkScore } from "../../ml/v1/ml_pb.js";
+import { file_jobplane_kinds_ml_v1_ml } from "../../ml/v1/ml_pb.js";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jobplane/kinds/hpo/v1/hpo.proto.
  */
 export const file_jobplane_kinds_hpo_v1_hpo: GenFile = /*@__PURE__*/
-  fileDesc("Ch9qb2JwbGFuZS9raW5kcy9ocG8vdjEvaHBvLnByb3RvEhVqb2JwbGFuZS5raW5kcy5ocG8udjEi7gcKB0hwb1NwZWMSNwoEYmFzZRgBIAEoCzIpLmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVNwZWMSFwoPc2VhcmNoX3N0cmF0ZWd5GAIgASgJEhIKCm1heF90cmlhbHMYAyABKAUSGwoTbWF4X3BhcmFsbGVsX3RyaWFscxgEIAEoBRJDCgtwYXJhbV9zcGFjZRgFIAMoCzIuLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLlBhcmFtU3BhY2VFbnRyeRI3CgdwcnVuaW5nGAYgASgLMiYuam9icGxhbmUua2luZHMuaHBvLnYxLkhwb1NwZWMuUHJ1bmluZxIYChBvYmplY3RpdmVfbWV0cmljGAcgASgJEjsKCWRpcmVjdGlvbhgIIAEoDjIoLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLkRpcmVjdGlvbhpcCg9QYXJhbVNwYWNlRW50cnkSCwoDa2V5GAEgASgJEjgKBXZhbHVlGAIgASgLMikuam9icGxhbmUua2luZHMuaHBvLnYxLkhwb1NwZWMuUGFyYW1TcGFjZToCOAEalQIKClBhcmFtU3BhY2USNwoHdW5pZm9ybRgBIAEoCzIkLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLlJhbmdlSAASOwoLbG9nX3VuaWZvcm0YAiABKAsyJC5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvU3BlYy5SYW5nZUgAEj4KC2ludF91bmlmb3JtGAMgASgLMicuam9icGxhbmUua2luZHMuaHBvLnYxLkhwb1NwZWMuSW50UmFuZ2VIABJBCgtjYXRlZ29yaWNhbBgEIAEoCzIqLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLkNhdGVnb3JpY2FsSABCDgoMZGlzdHJpYnV0aW9uGiIKBVJhbmdlEgsKA2xvdxgBIAEoARIMCgRoaWdoGAIgASgBGiUKCEludFJhbmdlEgsKA2xvdxgBIAEoAxIMCgRoaWdoGAIgASgDGjUKC0NhdGVnb3JpY2FsEiYKBnZhbHVlcxgBIAMoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRo7CgdQcnVuaW5nEhAKCHN0cmF0ZWd5GAEgASgJEh4KFm1pbl9zdGVwc19iZWZvcmVfcHJ1bmUYAiABKAUiVgoJRGlyZWN0aW9uEhkKFURJUkVDVElPTl9VTlNQRUNJRklFRBAAEhYKEkRJUkVDVElPTl9NSU5JTUlaRRABEhYKEkRJUkVDVElPTl9NQVhJTUlaRRACIqUBCglIcG9SZXN1bHQSFQoNbW9kZWxfdmVyc2lvbhgBIAEoCRI8CgZzY29yZXMYAiADKAsyLC5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvUmVzdWx0LlNjb3Jlc0VudHJ5EhQKDGZhaWxlZF9nYXRlcxgDIAMoCRotCgtTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBYgZwcm90bzM", [file_google_protobuf_struct, file_jobplane_kinds_fine_tune_v1_fine_tune]);
+  fileDesc("Ch9qb2JwbGFuZS9raW5kcy9ocG8vdjEvaHBvLnByb3RvEhVqb2JwbGFuZS5raW5kcy5ocG8udjEi5REKB0hwb1NwZWMSPwoEYmFzZRgBIAEoCzIpLmpvYnBsYW5lLmtpbmRzLmZpbmVfdHVuZS52MS5GaW5lVHVuZVNwZWNCBrpIA8gBARKVAQoPc2VhcmNoX3N0cmF0ZWd5GAIgASgJQny6SHm6AXYKD3NlYXJjaF9zdHJhdGVneRIubXVzdCBiZSBiYXllc2lhbiwgcmFuZG9tLCBncmlkLCBjbWFlcyBvciBlbXB0eRozdGhpcyBpbiBbJycsICdiYXllc2lhbicsICdyYW5kb20nLCAnZ3JpZCcsICdjbWFlcyddEh4KCm1heF90cmlhbHMYAyABKAVCCrpIBxoFGJBOKAESJwoTbWF4X3BhcmFsbGVsX3RyaWFscxgEIAEoBUIKukgHGgUYgAIoABKoAQoLcGFyYW1fc3BhY2UYBSADKAsyLi5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvU3BlYy5QYXJhbVNwYWNlRW50cnlCY7pIYJoBXQgBEEAiV7oBVAoJcGFyYW1ldGVyEh9tdXN0IG1hdGNoIFthLXpdW2EtejAtOV9dezAsNjJ9GiZ0aGlzLm1hdGNoZXMoJ15bYS16XVthLXowLTlfXXswLDYyfSQnKRI3CgdwcnVuaW5nGAYgASgLMiYuam9icGxhbmUua2luZHMuaHBvLnYxLkhwb1NwZWMuUHJ1bmluZxKVAQoQb2JqZWN0aXZlX21ldHJpYxgHIAEoCUJ7ukh4ugF1CgZtZXRyaWMSMG11c3QgbWF0Y2ggW2EtejAtOV1bYS16MC05Xy4tXXswLDYyfSBvciBiZSBlbXB0eRo5dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15bYS16MC05XVthLXowLTlfLi1dezAsNjJ9JCcpEkcKCWRpcmVjdGlvbhgIIAEoDjIoLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLkRpcmVjdGlvbkIKukgHggEEEAEgABIaCgRzZWVkGAkgASgDQge6SAQiAigASACIAQEaXAoPUGFyYW1TcGFjZUVudHJ5EgsKA2tleRgBIAEoCRI4CgV2YWx1ZRgCIAEoCzIpLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLlBhcmFtU3BhY2U6AjgBGp0DCgpQYXJhbVNwYWNlEjcKB3VuaWZvcm0YASABKAsyJC5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvU3BlYy5SYW5nZUgAEogBCgtsb2dfdW5pZm9ybRgCIAEoCzIkLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLlJhbmdlQku6SEi6AUUKB2xvZ19sb3cSKmxvdyBtdXN0IGJlIGFib3ZlIDAgb24gYSBsb2dhcml0aG1pYyBzY2FsZRoOdGhpcy5sb3cgPiAwLjBIABI+CgtpbnRfdW5pZm9ybRgDIAEoCzInLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9TcGVjLkludFJhbmdlSAASQQoLY2F0ZWdvcmljYWwYBCABKAsyKi5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvU3BlYy5DYXRlZ29yaWNhbEgAEjEKBHdoZW4YBSABKAsyIy5qb2JwbGFuZS5raW5kcy5ocG8udjEuSHBvU3BlYy5XaGVuQhUKDGRpc3RyaWJ1dGlvbhIFukgCCAEakAEKBVJhbmdlEhQKA2xvdxgBIAEoAUIHukgEEgJAARIVCgRoaWdoGAIgASgBQge6SAQSAkABEh4KBHN0ZXAYAyABKAFCELpIDRILKQAAAAAAAAAAQAE6OrpINxo1CgVyYW5nZRIWbG93IG11c3QgYmUgYmVsb3cgaGlnaBoUdGhpcy5sb3cgPCB0aGlzLmhpZ2gazAIKCEludFJhbmdlEiYKA2xvdxgBIAEoA0IZukgWIhQYgICAgICAgBAogICAgICAgPD/ARInCgRoaWdoGAIgASgDQhm6SBYiFBiAgICAgICAECiAgICAgICA8P8BEhUKBHN0ZXAYAyABKANCB7pIBCICKAASCwoDbG9nGAQgASgIOsoBukjGARo5CglpbnRfcmFuZ2USFmxvdyBtdXN0IGJlIGJlbG93IGhpZ2gaFHRoaXMubG93IDwgdGhpcy5oaWdoGogBCgtpbnRfbG9nX2xvdxJJbG93IG11c3QgYmUgYXQgbGVhc3QgMSBvbiBhIGxvZ2FyaXRobWljIHNjYWxlLCBhbmQgc3RlcCBpcyBub3QgdXNlZCB0aGVyZRouIXRoaXMubG9nIHx8ICh0aGlzLmxvdyA+PSAxICYmIHRoaXMuc3RlcCA8PSAxKRpCCgtDYXRlZ29yaWNhbBIzCgZ2YWx1ZXMYASADKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCC7pICJIBBQgBEOgHGlkKBFdoZW4SHAoJcGFyYW1ldGVyGAEgASgJQgm6SAZyBCABKD8SMwoGdmFsdWVzGAIgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQgu6SAiSAQUIARDoBxr2AQoHUHJ1bmluZxKBAQoIc3RyYXRlZ3kYASABKAlCb7pIbLoBaQoQcHJ1bmluZ19zdHJhdGVneRIobXVzdCBiZSBtZWRpYW4sIGh5cGVyYmFuZCwgbm9uZSBvciBlbXB0eRordGhpcyBpbiBbJycsICdtZWRpYW4nLCAnaHlwZXJiYW5kJywgJ25vbmUnXRIrChZtaW5fc3RlcHNfYmVmb3JlX3BydW5lGAIgASgFQgu6SAgaBhjAhD0oABInCg5zdGFydHVwX3RyaWFscxgDIAEoBUIKukgHGgUY6AcoAEgAiAEBQhEKD19zdGFydHVwX3RyaWFscyJWCglEaXJlY3Rpb24SGQoVRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASFgoSRElSRUNUSU9OX01JTklNSVpFEAESFgoSRElSRUNUSU9OX01BWElNSVpFEAJCBwoFX3NlZWQi/QMKCUhwb1Jlc3VsdBIVCg1tb2RlbF92ZXJzaW9uGAEgASgJEjwKBnNjb3JlcxgCIAMoCzIsLmpvYnBsYW5lLmtpbmRzLmhwby52MS5IcG9SZXN1bHQuU2NvcmVzRW50cnkSFAoMZmFpbGVkX2dhdGVzGAMgAygJEhIKCmJlc3RfdHJpYWwYBCABKAUSFwoKYmVzdF92YWx1ZRgFIAEoAUgAiAEBEiwKC2Jlc3RfcGFyYW1zGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIYChBjb21wbGV0ZWRfdHJpYWxzGAcgASgFEhUKDXBydW5lZF90cmlhbHMYCCABKAUSFQoNZmFpbGVkX3RyaWFscxgJIAEoBRJJCg1zY29yZV9kZXRhaWxzGAogAygLMjIuam9icGxhbmUua2luZHMuaHBvLnYxLkhwb1Jlc3VsdC5TY29yZURldGFpbHNFbnRyeRotCgtTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGlkKEVNjb3JlRGV0YWlsc0VudHJ5EgsKA2tleRgBIAEoCRIzCgV2YWx1ZRgCIAEoCzIkLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkJlbmNobWFya1Njb3JlOgI4AUINCgtfYmVzdF92YWx1ZWIGcHJvdG8z", [file_google_protobuf_struct, file_jobplane_kinds_fine_tune_v1_fine_tune, file_jobplane_kinds_ml_v1_ml]);
 
 /**
- * HpoSpec searches a space around a base spec.
+ * HpoSpec searches a space around a base spec; each trial is a training.
  *
  * @generated from message jobplane.kinds.hpo.v1.HpoSpec
  */
 export type HpoSpec = Message<"jobplane.kinds.hpo.v1.HpoSpec"> & {
   /**
-   * Spec each trial starts from.
+   * What each trial starts from.
    *
    * @generated from field: jobplane.kinds.fine_tune.v1.FineTuneSpec base = 1;
    */
   base?: FineTuneSpec | undefined;
 
   /**
-   * Strategy, for example "bayesian".
+   * "bayesian" (default), "random", "grid" or "cmaes". A grid must have at most max_trials
+   * points.
    *
    * @generated from field: string search_strategy = 2;
    */
   searchStrategy: string;
 
   /**
-   * Upper bound of trials.
+   * 1..10,000.
    *
    * @generated from field: int32 max_trials = 3;
    */
   maxTrials: number;
 
   /**
-   * Trials at once.
+   * 1..256; 0 means the default of 1.
    *
    * @generated from field: int32 max_parallel_trials = 4;
    */
   maxParallelTrials: number;
 
   /**
-   * Search space by parameter.
+   * 1..64 dimensions by parameter: a field of Training or of the method, for example
+   * "learning_rate" or "lora_rank".
    *
    * @generated from field: map<string, jobplane.kinds.hpo.v1.HpoSpec.ParamSpace> param_space = 5;
    */
   paramSpace: { [key: string]: HpoSpec_ParamSpace };
 
   /**
-   * Early stopping.
-   *
    * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.Pruning pruning = 6;
    */
   pruning?: HpoSpec_Pruning | undefined;
 
   /**
-   * Metric to optimise.
+   * "eval_loss" (default), "train_loss" or a benchmark of base.eval_policy.
    *
    * @generated from field: string objective_metric = 7;
    */
@@ -75,6 +77,13 @@ export type HpoSpec = Message<"jobplane.kinds.hpo.v1.HpoSpec"> & {
    * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.Direction direction = 8;
    */
   direction: HpoSpec_Direction;
+
+  /**
+   * Of the sampler; default 0.
+   *
+   * @generated from field: optional int64 seed = 9;
+   */
+  seed?: bigint | undefined;
 };
 
 /**
@@ -101,27 +110,32 @@ export type HpoSpec_ParamSpace = Message<"jobplane.kinds.hpo.v1.HpoSpec.ParamSpa
     case: "uniform";
   } | {
     /**
+     * low must be above 0.
+     *
      * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.Range log_uniform = 2;
      */
     value: HpoSpec_Range;
     case: "logUniform";
   } | {
     /**
-     * Integer range.
-     *
      * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.IntRange int_uniform = 3;
      */
     value: HpoSpec_IntRange;
     case: "intUniform";
   } | {
     /**
-     * Choice.
-     *
      * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.Categorical categorical = 4;
      */
     value: HpoSpec_Categorical;
     case: "categorical";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * The dimension exists only in trials where this holds.
+   *
+   * @generated from field: jobplane.kinds.hpo.v1.HpoSpec.When when = 5;
+   */
+  when?: HpoSpec_When | undefined;
 };
 
 /**
@@ -132,8 +146,6 @@ export const HpoSpec_ParamSpaceSchema: GenMessage<HpoSpec_ParamSpace> = /*@__PUR
   messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 0);
 
 /**
- * Range of reals.
- *
  * @generated from message jobplane.kinds.hpo.v1.HpoSpec.Range
  */
 export type HpoSpec_Range = Message<"jobplane.kinds.hpo.v1.HpoSpec.Range"> & {
@@ -146,6 +158,13 @@ export type HpoSpec_Range = Message<"jobplane.kinds.hpo.v1.HpoSpec.Range"> & {
    * @generated from field: double high = 2;
    */
   high: number;
+
+  /**
+   * Distance of allowed values from low on, at least 0; 0 means any value.
+   *
+   * @generated from field: double step = 3;
+   */
+  step: number;
 };
 
 /**
@@ -156,8 +175,6 @@ export const HpoSpec_RangeSchema: GenMessage<HpoSpec_Range> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 1);
 
 /**
- * IntRange of integers.
- *
  * @generated from message jobplane.kinds.hpo.v1.HpoSpec.IntRange
  */
 export type HpoSpec_IntRange = Message<"jobplane.kinds.hpo.v1.HpoSpec.IntRange"> & {
@@ -170,6 +187,20 @@ export type HpoSpec_IntRange = Message<"jobplane.kinds.hpo.v1.HpoSpec.IntRange">
    * @generated from field: int64 high = 2;
    */
   high: bigint;
+
+  /**
+   * Distance of allowed values, at least 0; 0 means 1.
+   *
+   * @generated from field: int64 step = 3;
+   */
+  step: bigint;
+
+  /**
+   * Searches the logarithm.
+   *
+   * @generated from field: bool log = 4;
+   */
+  log: boolean;
 };
 
 /**
@@ -180,12 +211,12 @@ export const HpoSpec_IntRangeSchema: GenMessage<HpoSpec_IntRange> = /*@__PURE__*
   messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 2);
 
 /**
- * Categorical values.
- *
  * @generated from message jobplane.kinds.hpo.v1.HpoSpec.Categorical
  */
 export type HpoSpec_Categorical = Message<"jobplane.kinds.hpo.v1.HpoSpec.Categorical"> & {
   /**
+   * 1..1000 different numbers, texts or booleans.
+   *
    * @generated from field: repeated google.protobuf.Value values = 1;
    */
   values: Value[];
@@ -199,24 +230,57 @@ export const HpoSpec_CategoricalSchema: GenMessage<HpoSpec_Categorical> = /*@__P
   messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 3);
 
 /**
- * Pruning rule.
+ * When another dimension has one of these values.
  *
+ * @generated from message jobplane.kinds.hpo.v1.HpoSpec.When
+ */
+export type HpoSpec_When = Message<"jobplane.kinds.hpo.v1.HpoSpec.When"> & {
+  /**
+   * Its key in param_space.
+   *
+   * @generated from field: string parameter = 1;
+   */
+  parameter: string;
+
+  /**
+   * 1..1000.
+   *
+   * @generated from field: repeated google.protobuf.Value values = 2;
+   */
+  values: Value[];
+};
+
+/**
+ * Describes the message jobplane.kinds.hpo.v1.HpoSpec.When.
+ * Use `create(HpoSpec_WhenSchema)` to create a new message.
+ */
+export const HpoSpec_WhenSchema: GenMessage<HpoSpec_When> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 4);
+
+/**
  * @generated from message jobplane.kinds.hpo.v1.HpoSpec.Pruning
  */
 export type HpoSpec_Pruning = Message<"jobplane.kinds.hpo.v1.HpoSpec.Pruning"> & {
   /**
-   * Strategy, for example "median".
+   * "median" (default), "hyperband" or "none".
    *
    * @generated from field: string strategy = 1;
    */
   strategy: string;
 
   /**
-   * Steps before pruning may start.
+   * 0..1,000,000.
    *
    * @generated from field: int32 min_steps_before_prune = 2;
    */
   minStepsBeforePrune: number;
+
+  /**
+   * Trials that are never pruned, at the start; 0..1000, default 5.
+   *
+   * @generated from field: optional int32 startup_trials = 3;
+   */
+  startupTrials?: number | undefined;
 };
 
 /**
@@ -224,16 +288,14 @@ export type HpoSpec_Pruning = Message<"jobplane.kinds.hpo.v1.HpoSpec.Pruning"> &
  * Use `create(HpoSpec_PruningSchema)` to create a new message.
  */
 export const HpoSpec_PruningSchema: GenMessage<HpoSpec_Pruning> = /*@__PURE__*/
-  messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 4);
+  messageDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 5);
 
 /**
- * Direction of the objective.
- *
  * @generated from enum jobplane.kinds.hpo.v1.HpoSpec.Direction
  */
 export enum HpoSpec_Direction {
   /**
-   * Invalid.
+   * Refused.
    *
    * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
    */
@@ -261,20 +323,18 @@ export const HpoSpec_DirectionSchema: GenEnum<HpoSpec_Direction> = /*@__PURE__*/
   enumDesc(file_jobplane_kinds_hpo_v1_hpo, 0, 0);
 
 /**
- * HpoResult names what was produced.
- *
  * @generated from message jobplane.kinds.hpo.v1.HpoResult
  */
 export type HpoResult = Message<"jobplane.kinds.hpo.v1.HpoResult"> & {
   /**
-   * Registry model version.
+   * Name of the model registered from the best trial.
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
-   * Scores by benchmark.
+   * By benchmark, of the best trial.
    *
    * @generated from field: map<string, double> scores = 2;
    */
@@ -286,6 +346,47 @@ export type HpoResult = Message<"jobplane.kinds.hpo.v1.HpoResult"> & {
    * @generated from field: repeated string failed_gates = 3;
    */
   failedGates: string[];
+
+  /**
+   * From 0.
+   *
+   * @generated from field: int32 best_trial = 4;
+   */
+  bestTrial: number;
+
+  /**
+   * Of the objective.
+   *
+   * @generated from field: optional double best_value = 5;
+   */
+  bestValue?: number | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Struct best_params = 6;
+   */
+  bestParams?: JsonObject | undefined;
+
+  /**
+   * @generated from field: int32 completed_trials = 7;
+   */
+  completedTrials: number;
+
+  /**
+   * @generated from field: int32 pruned_trials = 8;
+   */
+  prunedTrials: number;
+
+  /**
+   * @generated from field: int32 failed_trials = 9;
+   */
+  failedTrials: number;
+
+  /**
+   * By benchmark, with intervals.
+   *
+   * @generated from field: map<string, jobplane.kinds.ml.v1.BenchmarkScore> score_details = 10;
+   */
+  scoreDetails: { [key: string]: BenchmarkScore };
 };
 
 /**

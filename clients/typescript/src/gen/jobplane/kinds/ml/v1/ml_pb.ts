@@ -10,23 +10,24 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/ml/v1/ml.proto.
  */
 export const file_jobplane_kinds_ml_v1_ml: GenFile = /*@__PURE__*/
-  fileDesc("Ch1qb2JwbGFuZS9raW5kcy9tbC92MS9tbC5wcm90bxIUam9icGxhbmUua2luZHMubWwudjEipAIKCkV2YWxQb2xpY3kSEgoKYmVuY2htYXJrcxgBIAMoCRJDCgptaW5fc2NvcmVzGAIgAygLMi8uam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeS5NaW5TY29yZXNFbnRyeRJDCgptYXhfc2NvcmVzGAMgAygLMi8uam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeS5NYXhTY29yZXNFbnRyeRIUCgxhdXRvX3Byb21vdGUYBCABKAgaMAoOTWluU2NvcmVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARowCg5NYXhTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBYgZwcm90bzM");
+  fileDesc("Ch1qb2JwbGFuZS9raW5kcy9tbC92MS9tbC5wcm90bxIUam9icGxhbmUua2luZHMubWwudjEi3wQKCkV2YWxQb2xpY3kSgQEKCmJlbmNobWFya3MYASADKAlCbbpIapIBZxAgGAEiYboBXgoJYmVuY2htYXJrEiRtdXN0IG1hdGNoIFthLXowLTldW2EtejAtOV8uLV17MCw2Mn0aK3RoaXMubWF0Y2hlcygnXlthLXowLTldW2EtejAtOV8uLV17MCw2Mn0kJykSUQoKbWluX3Njb3JlcxgCIAMoCzIvLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkV2YWxQb2xpY3kuTWluU2NvcmVzRW50cnlCDLpICZoBBioEEgJAARJRCgptYXhfc2NvcmVzGAMgAygLMi8uam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeS5NYXhTY29yZXNFbnRyeUIMukgJmgEGKgQSAkABEhQKDGF1dG9fcHJvbW90ZRgEIAEoCBowCg5NaW5TY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjAKDk1heFNjb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAE6rAG6SKgBGqUBCgZib3VuZHMSPW1pbl9zY29yZXMgYW5kIG1heF9zY29yZXMgbXVzdCBuYW1lIGJlbmNobWFya3Mgb2YgdGhpcyBwb2xpY3kaXHRoaXMubWluX3Njb3Jlcy5hbGwoaywgayBpbiB0aGlzLmJlbmNobWFya3MpICYmIHRoaXMubWF4X3Njb3Jlcy5hbGwoaywgayBpbiB0aGlzLmJlbmNobWFya3MpIuwFCghUcmFpbmluZxI1Cg1sZWFybmluZ19yYXRlGAEgASgBQhm6SBYSFBkAAAAAAADwPyEAAAAAAAAAAEABSACIAQESHwoGZXBvY2hzGAIgASgFQgq6SAcaBRjoBygBSAGIAQESIwoKYmF0Y2hfc2l6ZRgDIAEoBUIKukgHGgUYgCAoAUgCiAEBEi4KFWdyYWRpZW50X2FjY3VtdWxhdGlvbhgEIAEoBUIKukgHGgUYgCAoAUgDiAEBEiQKCW1heF9zdGVwcxgFIAEoA0IMukgJIgcYgK3iBCgBSASIAQESNAoMd2FybXVwX3JhdGlvGAYgASgBQhm6SBYSFBkAAAAAAADwPykAAAAAAAAAAEABSAWIAQESNAoMd2VpZ2h0X2RlY2F5GAcgASgBQhm6SBYSFBkAAAAAAAAkQCkAAAAAAAAAAEABSAaIAQESNQoNbWF4X2dyYWRfbm9ybRgIIAEoAUIZukgWEhQZAAAAAABAj0AhAAAAAAAAAABAAUgHiAEBEiQKCm1heF9sZW5ndGgYCSABKAVCC7pICBoGGICACCgISAiIAQESKgoQY2hlY2twb2ludF9zdGVwcxgKIAEoBUILukgIGgYYwIQ9KAFICYgBARI1Cg1ldmFsX2ZyYWN0aW9uGAsgASgBQhm6SBYSFBkAAAAAAADgPykAAAAAAAAAAEABSAqIAQESGgoEc2VlZBgMIAEoA0IHukgEIgIoAEgLiAEBQhAKDl9sZWFybmluZ19yYXRlQgkKB19lcG9jaHNCDQoLX2JhdGNoX3NpemVCGAoWX2dyYWRpZW50X2FjY3VtdWxhdGlvbkIMCgpfbWF4X3N0ZXBzQg8KDV93YXJtdXBfcmF0aW9CDwoNX3dlaWdodF9kZWNheUIQCg5fbWF4X2dyYWRfbm9ybUINCgtfbWF4X2xlbmd0aEITChFfY2hlY2twb2ludF9zdGVwc0IQCg5fZXZhbF9mcmFjdGlvbkIHCgVfc2VlZCKxAgoETG9yYRIdCgRyYW5rGAEgASgFQgq6SAcaBRiACCgBSACIAQESLQoFYWxwaGEYAiABKAFCGbpIFhIUGQAAAAAAALBAIQAAAAAAAAAAQAFIAYgBARIvCgdkcm9wb3V0GAMgASgBQhm6SBYSFBnNzMzMzMzsPykAAAAAAAAAAEABSAKIAQESigEKDnRhcmdldF9tb2R1bGVzGAQgAygJQnK6SG+SAWwQIBgBIma6AWMKBm1vZHVsZRIobXVzdCBtYXRjaCBbQS1aYS16X11bQS1aYS16MC05Xy5dezAsMTI2fRovdGhpcy5tYXRjaGVzKCdeW0EtWmEtel9dW0EtWmEtejAtOV8uXXswLDEyNn0kJylCBwoFX3JhbmtCCAoGX2FscGhhQgoKCF9kcm9wb3V0IlAKDkJlbmNobWFya1Njb3JlEg0KBXZhbHVlGAEgASgBEgsKA2xvdxgCIAEoARIMCgRoaWdoGAMgASgBEhQKDHNhbXBsZV9jb3VudBgEIAEoBSLqAQoPVHJhaW5pbmdTdW1tYXJ5EhcKD2NvbXBsZXRlZF9zdGVwcxgBIAEoAxIYChBjb21wbGV0ZWRfZXBvY2hzGAIgASgBEhcKCmZpcnN0X2xvc3MYAyABKAFIAIgBARIXCgpmaW5hbF9sb3NzGAQgASgBSAGIAQESFgoJZXZhbF9sb3NzGAUgASgBSAKIAQESEwoLdG9rZW5fY291bnQYBiABKAMSGQoRcmVzdW1lZF9mcm9tX3N0ZXAYByABKANCDQoLX2ZpcnN0X2xvc3NCDQoLX2ZpbmFsX2xvc3NCDAoKX2V2YWxfbG9zc2IGcHJvdG8z");
 
 /**
- * EvalPolicy gates the result of the kinds that make models.
+ * EvalPolicy gates the result of the kinds that make models: a job whose model misses a
+ * bound ends EVAL_FAILED, and the model can't be promoted without an approval.
  *
  * @generated from message jobplane.kinds.ml.v1.EvalPolicy
  */
 export type EvalPolicy = Message<"jobplane.kinds.ml.v1.EvalPolicy"> & {
   /**
-   * Benchmarks to run.
+   * At most 32; names match [a-z0-9][a-z0-9_.-]{0,62}.
    *
    * @generated from field: repeated string benchmarks = 1;
    */
   benchmarks: string[];
 
   /**
-   * Lower bounds by benchmark.
+   * Lower bounds by benchmark, for example accuracy.
    *
    * @generated from field: map<string, double> min_scores = 2;
    */
@@ -40,7 +41,7 @@ export type EvalPolicy = Message<"jobplane.kinds.ml.v1.EvalPolicy"> & {
   maxScores: { [key: string]: number };
 
   /**
-   * Whether a pass promotes the model at once.
+   * A pass promotes the model to STAGING at once.
    *
    * @generated from field: bool auto_promote = 4;
    */
@@ -53,4 +54,239 @@ export type EvalPolicy = Message<"jobplane.kinds.ml.v1.EvalPolicy"> & {
  */
 export const EvalPolicySchema: GenMessage<EvalPolicy> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_ml_v1_ml, 0);
+
+/**
+ * Training holds what all training loops share.
+ *
+ * @generated from message jobplane.kinds.ml.v1.Training
+ */
+export type Training = Message<"jobplane.kinds.ml.v1.Training"> & {
+  /**
+   * Above 0 to 1; default by kind.
+   *
+   * @generated from field: optional double learning_rate = 1;
+   */
+  learningRate?: number | undefined;
+
+  /**
+   * Passes over the data, 1..1000, default 1; max_steps ends it earlier.
+   *
+   * @generated from field: optional int32 epochs = 2;
+   */
+  epochs?: number | undefined;
+
+  /**
+   * Per step and worker, 1..4096, default 8.
+   *
+   * @generated from field: optional int32 batch_size = 3;
+   */
+  batchSize?: number | undefined;
+
+  /**
+   * Batches per optimizer step, 1..4096, default 1.
+   *
+   * @generated from field: optional int32 gradient_accumulation = 4;
+   */
+  gradientAccumulation?: number | undefined;
+
+  /**
+   * 1..10,000,000; unset means epochs decides.
+   *
+   * @generated from field: optional int64 max_steps = 5;
+   */
+  maxSteps?: bigint | undefined;
+
+  /**
+   * Share of the steps in which the rate rises, 0..1, default 0.03.
+   *
+   * @generated from field: optional double warmup_ratio = 6;
+   */
+  warmupRatio?: number | undefined;
+
+  /**
+   * 0..10, default 0.
+   *
+   * @generated from field: optional double weight_decay = 7;
+   */
+  weightDecay?: number | undefined;
+
+  /**
+   * Norm that gradients are clipped to, above 0 to 1000, default 1.
+   *
+   * @generated from field: optional double max_grad_norm = 8;
+   */
+  maxGradNorm?: number | undefined;
+
+  /**
+   * Tokens of one example, 8..131072, default the model's.
+   *
+   * @generated from field: optional int32 max_length = 9;
+   */
+  maxLength?: number | undefined;
+
+  /**
+   * Steps between checkpoints, 1..1,000,000; unset means JobSpec.policy.checkpoint_interval.
+   *
+   * @generated from field: optional int32 checkpoint_steps = 10;
+   */
+  checkpointSteps?: number | undefined;
+
+  /**
+   * Share of the data held out to measure the loss, 0..0.5, default 0.05.
+   *
+   * @generated from field: optional double eval_fraction = 11;
+   */
+  evalFraction?: number | undefined;
+
+  /**
+   * Default 0. The same seed on the same machine kind gives the same weights.
+   *
+   * @generated from field: optional int64 seed = 12;
+   */
+  seed?: bigint | undefined;
+};
+
+/**
+ * Describes the message jobplane.kinds.ml.v1.Training.
+ * Use `create(TrainingSchema)` to create a new message.
+ */
+export const TrainingSchema: GenMessage<Training> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_ml_v1_ml, 1);
+
+/**
+ * Lora adapters: two small matrices beside each target.
+ *
+ * @generated from message jobplane.kinds.ml.v1.Lora
+ */
+export type Lora = Message<"jobplane.kinds.ml.v1.Lora"> & {
+  /**
+   * 1..1024, default 8.
+   *
+   * @generated from field: optional int32 rank = 1;
+   */
+  rank?: number | undefined;
+
+  /**
+   * Scaling, above 0 to 4096, default twice the rank.
+   *
+   * @generated from field: optional double alpha = 2;
+   */
+  alpha?: number | undefined;
+
+  /**
+   * 0..0.9, default 0.
+   *
+   * @generated from field: optional double dropout = 3;
+   */
+  dropout?: number | undefined;
+
+  /**
+   * At most 32 module names; empty means the attention projections.
+   *
+   * @generated from field: repeated string target_modules = 4;
+   */
+  targetModules: string[];
+};
+
+/**
+ * Describes the message jobplane.kinds.ml.v1.Lora.
+ * Use `create(LoraSchema)` to create a new message.
+ */
+export const LoraSchema: GenMessage<Lora> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_ml_v1_ml, 2);
+
+/**
+ * BenchmarkScore is one measured score.
+ *
+ * @generated from message jobplane.kinds.ml.v1.BenchmarkScore
+ */
+export type BenchmarkScore = Message<"jobplane.kinds.ml.v1.BenchmarkScore"> & {
+  /**
+   * @generated from field: double value = 1;
+   */
+  value: number;
+
+  /**
+   * Bounds of the 95 % interval (Wilson for shares).
+   *
+   * @generated from field: double low = 2;
+   */
+  low: number;
+
+  /**
+   * @generated from field: double high = 3;
+   */
+  high: number;
+
+  /**
+   * Items that were scored.
+   *
+   * @generated from field: int32 sample_count = 4;
+   */
+  sampleCount: number;
+};
+
+/**
+ * Describes the message jobplane.kinds.ml.v1.BenchmarkScore.
+ * Use `create(BenchmarkScoreSchema)` to create a new message.
+ */
+export const BenchmarkScoreSchema: GenMessage<BenchmarkScore> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_ml_v1_ml, 3);
+
+/**
+ * TrainingSummary says how a training went.
+ *
+ * @generated from message jobplane.kinds.ml.v1.TrainingSummary
+ */
+export type TrainingSummary = Message<"jobplane.kinds.ml.v1.TrainingSummary"> & {
+  /**
+   * @generated from field: int64 completed_steps = 1;
+   */
+  completedSteps: bigint;
+
+  /**
+   * @generated from field: double completed_epochs = 2;
+   */
+  completedEpochs: number;
+
+  /**
+   * Of the first and the last logged step.
+   *
+   * @generated from field: optional double first_loss = 3;
+   */
+  firstLoss?: number | undefined;
+
+  /**
+   * @generated from field: optional double final_loss = 4;
+   */
+  finalLoss?: number | undefined;
+
+  /**
+   * Of the held-out data at the end.
+   *
+   * @generated from field: optional double eval_loss = 5;
+   */
+  evalLoss?: number | undefined;
+
+  /**
+   * Seen in training.
+   *
+   * @generated from field: int64 token_count = 6;
+   */
+  tokenCount: bigint;
+
+  /**
+   * Step that the last attempt went on from; 0 unless it resumed.
+   *
+   * @generated from field: int64 resumed_from_step = 7;
+   */
+  resumedFromStep: bigint;
+};
+
+/**
+ * Describes the message jobplane.kinds.ml.v1.TrainingSummary.
+ * Use `create(TrainingSummarySchema)` to create a new message.
+ */
+export const TrainingSummarySchema: GenMessage<TrainingSummary> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_ml_v1_ml, 4);
 

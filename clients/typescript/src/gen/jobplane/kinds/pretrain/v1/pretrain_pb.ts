@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { EvalPolicy } from "../../ml/v1/ml_pb.js";
+import type { BenchmarkScore, EvalPolicy, Training, TrainingSummary } from "../../ml/v1/ml_pb.js";
 import { file_jobplane_kinds_ml_v1_ml } from "../../ml/v1/ml_pb.js";
 import type { DatasetVersion, ModelRef } from "../../../refs/v1/refs_pb.js";
 import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
@@ -14,41 +14,47 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/pretrain/v1/pretrain.proto.
  */
 export const file_jobplane_kinds_pretrain_v1_pretrain: GenFile = /*@__PURE__*/
-  fileDesc("Cilqb2JwbGFuZS9raW5kcy9wcmV0cmFpbi92MS9wcmV0cmFpbi5wcm90bxIaam9icGxhbmUua2luZHMucHJldHJhaW4udjEi6AEKDFByZXRyYWluU3BlYxIwCgxhcmNoaXRlY3R1cmUYASABKAsyGi5qb2JwbGFuZS5yZWZzLnYxLk1vZGVsUmVmEjEKB2RhdGFzZXQYAiABKAsyIC5qb2JwbGFuZS5yZWZzLnYxLkRhdGFzZXRWZXJzaW9uEhEKCW1heF9zdGVwcxgDIAEoAxISCgpiYXRjaF9zaXplGAQgASgFEhUKDWxlYXJuaW5nX3JhdGUYBSABKAESNQoLZXZhbF9wb2xpY3kYBiABKAsyIC5qb2JwbGFuZS5raW5kcy5tbC52MS5FdmFsUG9saWN5IrQBCg5QcmV0cmFpblJlc3VsdBIVCg1tb2RlbF92ZXJzaW9uGAEgASgJEkYKBnNjb3JlcxgCIAMoCzI2LmpvYnBsYW5lLmtpbmRzLnByZXRyYWluLnYxLlByZXRyYWluUmVzdWx0LlNjb3Jlc0VudHJ5EhQKDGZhaWxlZF9nYXRlcxgDIAMoCRotCgtTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBYgZwcm90bzM", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
+  fileDesc("Cilqb2JwbGFuZS9raW5kcy9wcmV0cmFpbi92MS9wcmV0cmFpbi5wcm90bxIaam9icGxhbmUua2luZHMucHJldHJhaW4udjEi6gIKDFByZXRyYWluU3BlYxI4CgxhcmNoaXRlY3R1cmUYASABKAsyGi5qb2JwbGFuZS5yZWZzLnYxLk1vZGVsUmVmQga6SAPIAQESOQoHZGF0YXNldBgCIAEoCzIgLmpvYnBsYW5lLnJlZnMudjEuRGF0YXNldFZlcnNpb25CBrpIA8gBARIwCgh0cmFpbmluZxgDIAEoCzIeLmpvYnBsYW5lLmtpbmRzLm1sLnYxLlRyYWluaW5nEjUKC2V2YWxfcG9saWN5GAQgASgLMiAuam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeRJ8CgZmYW1pbHkYBSABKAlCbLpIaboBYwoCaWQSKm11c3QgbWF0Y2ggW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfRoxdGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKdgBASLfAwoOUHJldHJhaW5SZXN1bHQSFQoNbW9kZWxfdmVyc2lvbhgBIAEoCRJGCgZzY29yZXMYAiADKAsyNi5qb2JwbGFuZS5raW5kcy5wcmV0cmFpbi52MS5QcmV0cmFpblJlc3VsdC5TY29yZXNFbnRyeRIUCgxmYWlsZWRfZ2F0ZXMYAyADKAkSUwoNc2NvcmVfZGV0YWlscxgEIAMoCzI8LmpvYnBsYW5lLmtpbmRzLnByZXRyYWluLnYxLlByZXRyYWluUmVzdWx0LlNjb3JlRGV0YWlsc0VudHJ5EjcKCHRyYWluaW5nGAUgASgLMiUuam9icGxhbmUua2luZHMubWwudjEuVHJhaW5pbmdTdW1tYXJ5EhgKEHRvdGFsX3BhcmFtZXRlcnMYBiABKAMSFwoKcGVycGxleGl0eRgHIAEoAUgAiAEBGi0KC1Njb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaWQoRU2NvcmVEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEjMKBXZhbHVlGAIgASgLMiQuam9icGxhbmUua2luZHMubWwudjEuQmVuY2htYXJrU2NvcmU6AjgBQg0KC19wZXJwbGV4aXR5YgZwcm90bzM", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
 
 /**
+ * PretrainSpec trains a small causal language model from scratch.
+ *
  * @generated from message jobplane.kinds.pretrain.v1.PretrainSpec
  */
 export type PretrainSpec = Message<"jobplane.kinds.pretrain.v1.PretrainSpec"> & {
   /**
+   * Whose shape and tokenizer are used; the weights start at random.
+   *
    * @generated from field: jobplane.refs.v1.ModelRef architecture = 1;
    */
   architecture?: ModelRef | undefined;
 
   /**
+   * Of format text.
+   *
    * @generated from field: jobplane.refs.v1.DatasetVersion dataset = 2;
    */
   dataset?: DatasetVersion | undefined;
 
   /**
-   * @generated from field: int64 max_steps = 3;
+   * Default learning rate is 3e-4.
+   *
+   * @generated from field: jobplane.kinds.ml.v1.Training training = 3;
    */
-  maxSteps: bigint;
+  training?: Training | undefined;
 
   /**
-   * @generated from field: int32 batch_size = 4;
-   */
-  batchSize: number;
-
-  /**
-   * @generated from field: double learning_rate = 5;
-   */
-  learningRate: number;
-
-  /**
-   * @generated from field: jobplane.kinds.ml.v1.EvalPolicy eval_policy = 6;
+   * @generated from field: jobplane.kinds.ml.v1.EvalPolicy eval_policy = 4;
    */
   evalPolicy?: EvalPolicy | undefined;
+
+  /**
+   * Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the
+   * architecture's name.
+   *
+   * @generated from field: string family = 5;
+   */
+  family: string;
 };
 
 /**
@@ -59,20 +65,18 @@ export const PretrainSpecSchema: GenMessage<PretrainSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_pretrain_v1_pretrain, 0);
 
 /**
- * PretrainResult names what was produced.
- *
  * @generated from message jobplane.kinds.pretrain.v1.PretrainResult
  */
 export type PretrainResult = Message<"jobplane.kinds.pretrain.v1.PretrainResult"> & {
   /**
-   * Registry model version.
+   * Name of the registered model.
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
-   * Scores by benchmark.
+   * By benchmark.
    *
    * @generated from field: map<string, double> scores = 2;
    */
@@ -84,6 +88,30 @@ export type PretrainResult = Message<"jobplane.kinds.pretrain.v1.PretrainResult"
    * @generated from field: repeated string failed_gates = 3;
    */
   failedGates: string[];
+
+  /**
+   * By benchmark, with intervals.
+   *
+   * @generated from field: map<string, jobplane.kinds.ml.v1.BenchmarkScore> score_details = 4;
+   */
+  scoreDetails: { [key: string]: BenchmarkScore };
+
+  /**
+   * @generated from field: jobplane.kinds.ml.v1.TrainingSummary training = 5;
+   */
+  training?: TrainingSummary | undefined;
+
+  /**
+   * @generated from field: int64 total_parameters = 6;
+   */
+  totalParameters: bigint;
+
+  /**
+   * Of the held-out data.
+   *
+   * @generated from field: optional double perplexity = 7;
+   */
+  perplexity?: number | undefined;
 };
 
 /**

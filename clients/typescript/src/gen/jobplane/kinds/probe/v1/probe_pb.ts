@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/probe/v1/probe.proto.
  */
 export const file_jobplane_kinds_probe_v1_probe: GenFile = /*@__PURE__*/
-  fileDesc("CiNqb2JwbGFuZS9raW5kcy9wcm9iZS92MS9wcm9iZS5wcm90bxIXam9icGxhbmUua2luZHMucHJvYmUudjEihAYKCVByb2JlU3BlYxISCgVzdGVwcxgBIAEoBUgAiAEBEjAKDXN0ZXBfZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGAoQY2hlY2twb2ludF9ldmVyeRgDIAEoBRIUCgxmYWlsX2F0X3N0ZXAYBCABKAUSRAoMZmFpbHVyZV9tb2RlGAUgASgOMi4uam9icGxhbmUua2luZHMucHJvYmUudjEuUHJvYmVTcGVjLkZhaWx1cmVNb2RlEhgKEGZhaWxpbmdfYXR0ZW1wdHMYBiABKAUSEwoLYXNrX2F0X3N0ZXAYByABKAUSFgoOYXJ0aWZhY3RfYnl0ZXMYCCABKAMSEgoKdGFibGVfcm93cxgJIAEoAxIMCgRnYXBzGAogASgFEhUKDWlnbm9yZV9jYW5jZWwYCyABKAgSEQoJbG9nX2J5dGVzGAwgASgDEg8KB29ycGhhbnMYDSABKAUSPwoJaXNvbGF0aW9uGA4gASgOMiwuam9icGxhbmUua2luZHMucHJvYmUudjEuUHJvYmVTcGVjLklzb2xhdGlvbhIPCgdtZXRyaWNzGA8gASgIIuUBCgtGYWlsdXJlTW9kZRIcChhGQUlMVVJFX01PREVfVU5TUEVDSUZJRUQQABIWChJGQUlMVVJFX01PREVfUkFJU0UQARIgChxGQUlMVVJFX01PREVfUkFJU0VfUkVUUllBQkxFEAISFQoRRkFJTFVSRV9NT0RFX0VYSVQQAxIZChVGQUlMVVJFX01PREVfU0VHRkFVTFQQBBIeChpGQUlMVVJFX01PREVfT1VUX09GX01FTU9SWRAFEhUKEUZBSUxVUkVfTU9ERV9IQU5HEAYSFQoRRkFJTFVSRV9NT0RFX0VWQUwQByJTCglJc29sYXRpb24SGQoVSVNPTEFUSU9OX1VOU1BFQ0lGSUVEEAASFQoRSVNPTEFUSU9OX1BST0NFU1MQARIUChBJU09MQVRJT05fVEhSRUFEEAJCCAoGX3N0ZXBzIkEKC1Byb2JlUmVzdWx0EhcKD2NvbXBsZXRlZF9zdGVwcxgBIAEoBRIZChFyZXN1bWVkX2Zyb21fc3RlcBgCIAEoBWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("CiNqb2JwbGFuZS9raW5kcy9wcm9iZS92MS9wcm9iZS5wcm90bxIXam9icGxhbmUua2luZHMucHJvYmUudjEiqgcKCVByb2JlU3BlYxIfCgVzdGVwcxgBIAEoBUILukgIGgYYoI0GKABIAIgBARI/Cg1zdGVwX2R1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHDIAEiUKEGNoZWNrcG9pbnRfZXZlcnkYAyABKAVCC7pICBoGGKCNBigAEiEKDGZhaWxfYXRfc3RlcBgEIAEoBUILukgIGgYYoI0GKAASTgoMZmFpbHVyZV9tb2RlGAUgASgOMi4uam9icGxhbmUua2luZHMucHJvYmUudjEuUHJvYmVTcGVjLkZhaWx1cmVNb2RlQgi6SAWCAQIQARIkChBmYWlsaW5nX2F0dGVtcHRzGAYgASgFQgq6SAcaBRjoBygAEiAKC2Fza19hdF9zdGVwGAcgASgFQgu6SAgaBhigjQYoABIlCg5hcnRpZmFjdF9ieXRlcxgIIAEoA0INukgKIggYgICAgAgoABIgCgp0YWJsZV9yb3dzGAkgASgDQgy6SAkiBxiAreIEKAASGAoEZ2FwcxgKIAEoBUIKukgHGgUY6AcoABIVCg1pZ25vcmVfY2FuY2VsGAsgASgIEiAKCWxvZ19ieXRlcxgMIAEoA0INukgKIggYgICAgAQoABIaCgdvcnBoYW5zGA0gASgFQgm6SAYaBBgQKAASSQoJaXNvbGF0aW9uGA4gASgOMiwuam9icGxhbmUua2luZHMucHJvYmUudjEuUHJvYmVTcGVjLklzb2xhdGlvbkIIukgFggECEAESDwoHbWV0cmljcxgPIAEoCCLlAQoLRmFpbHVyZU1vZGUSHAoYRkFJTFVSRV9NT0RFX1VOU1BFQ0lGSUVEEAASFgoSRkFJTFVSRV9NT0RFX1JBSVNFEAESIAocRkFJTFVSRV9NT0RFX1JBSVNFX1JFVFJZQUJMRRACEhUKEUZBSUxVUkVfTU9ERV9FWElUEAMSGQoVRkFJTFVSRV9NT0RFX1NFR0ZBVUxUEAQSHgoaRkFJTFVSRV9NT0RFX09VVF9PRl9NRU1PUlkQBRIVChFGQUlMVVJFX01PREVfSEFORxAGEhUKEUZBSUxVUkVfTU9ERV9FVkFMEAciUwoJSXNvbGF0aW9uEhkKFUlTT0xBVElPTl9VTlNQRUNJRklFRBAAEhUKEUlTT0xBVElPTl9QUk9DRVNTEAESFAoQSVNPTEFUSU9OX1RIUkVBRBACQggKBl9zdGVwcyJBCgtQcm9iZVJlc3VsdBIXCg9jb21wbGV0ZWRfc3RlcHMYASABKAUSGQoRcmVzdW1lZF9mcm9tX3N0ZXAYAiABKAViBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * ProbeSpec is a job that behaves exactly as it is told. Doctor, conformance
@@ -22,28 +22,28 @@ export const file_jobplane_kinds_probe_v1_probe: GenFile = /*@__PURE__*/
  */
 export type ProbeSpec = Message<"jobplane.kinds.probe.v1.ProbeSpec"> & {
   /**
-   * Default 1, at most 100,000. Each step reports progress with unit "step".
+   * 0..100,000, default 1. Each step reports progress with unit "step".
    *
    * @generated from field: optional int32 steps = 1;
    */
   steps?: number | undefined;
 
   /**
-   * Default 0, at most 1 h.
+   * 0 s..1 h, default 0 s.
    *
    * @generated from field: google.protobuf.Duration step_duration = 2;
    */
   stepDuration?: Duration | undefined;
 
   /**
-   * Saves a checkpoint after every n steps; 0 never.
+   * Saves a checkpoint after every n steps, 0..100,000; 0 never.
    *
    * @generated from field: int32 checkpoint_every = 3;
    */
   checkpointEvery: number;
 
   /**
-   * Fails at this step, counted from 1; 0 never.
+   * Fails at this step, counted from 1, at most 100,000; 0 never.
    *
    * @generated from field: int32 fail_at_step = 4;
    */
@@ -55,14 +55,15 @@ export type ProbeSpec = Message<"jobplane.kinds.probe.v1.ProbeSpec"> & {
   failureMode: ProbeSpec_FailureMode;
 
   /**
-   * Attempts that fail before one passes; 0 means every attempt.
+   * Attempts that fail before one passes, 0..1000; 0 means every attempt.
    *
    * @generated from field: int32 failing_attempts = 6;
    */
   failingAttempts: number;
 
   /**
-   * Asks one required question "proceed" with choices yes and no at this step; "no" fails the job.
+   * Asks one required question "proceed" with choices yes and no at this step, counted from 1,
+   * at most 100,000; "no" fails the job. 0 never.
    *
    * @generated from field: int32 ask_at_step = 7;
    */
@@ -83,7 +84,7 @@ export type ProbeSpec = Message<"jobplane.kinds.probe.v1.ProbeSpec"> & {
   tableRows: bigint;
 
   /**
-   * Ends SUCCEEDED_WITH_GAPS with this many gaps.
+   * Ends SUCCEEDED_WITH_GAPS with this many gaps, at most 1000; 0 means SUCCEEDED.
    *
    * @generated from field: int32 gaps = 10;
    */

@@ -4,47 +4,103 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { DataSummary, PredictionQuality, SyntheticMarket } from "../../quant/v1/quant_pb.js";
+import { file_jobplane_kinds_quant_v1_quant } from "../../quant/v1/quant_pb.js";
+import type { DataMode } from "../../../refs/v1/refs_pb.js";
+import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jobplane/kinds/quant_train/v1/quant_train.proto.
  */
 export const file_jobplane_kinds_quant_train_v1_quant_train: GenFile = /*@__PURE__*/
-  fileDesc("Ci9qb2JwbGFuZS9raW5kcy9xdWFudF90cmFpbi92MS9xdWFudF90cmFpbi5wcm90bxIdam9icGxhbmUua2luZHMucXVhbnRfdHJhaW4udjEiewoOUXVhbnRUcmFpblNwZWMSEAoIaG9yaXpvbnMYASADKAUSFAoMZmVhdHVyZV9tb2RlGAIgASgJEhkKDHN1cnZpdm9yc2hpcBgDIAEoCEgAiAEBEhUKDWZ1bGxfdW5pdmVyc2UYBCABKAhCDwoNX3N1cnZpdm9yc2hpcCISChBRdWFudFRyYWluUmVzdWx0YgZwcm90bzM");
+  fileDesc("Ci9qb2JwbGFuZS9raW5kcy9xdWFudF90cmFpbi92MS9xdWFudF90cmFpbi5wcm90bxIdam9icGxhbmUua2luZHMucXVhbnRfdHJhaW4udjEi3wYKDlF1YW50VHJhaW5TcGVjEiUKCGhvcml6b25zGAEgAygFQhO6SBCSAQ0QEBgBIgcaBRj8ASgBEnkKDGZlYXR1cmVfbW9kZRgCIAEoCUJjukhgugFdCgxmZWF0dXJlX21vZGUSJG11c3QgYmUgY29yZSwgZnVsbCwgbWluaW1hbCBvciBlbXB0eRondGhpcyBpbiBbJycsICdjb3JlJywgJ2Z1bGwnLCAnbWluaW1hbCddEhkKDHN1cnZpdm9yc2hpcBgDIAEoCEgAiAEBEhUKDWZ1bGxfdW5pdmVyc2UYBCABKAgSfgoHdGlja2VycxgFIAMoCUJtukhqkgFnEIgnGAEiYLoBXQoGdGlja2VyEiVtdXN0IG1hdGNoIFtBLVowLTldW0EtWjAtOS5ePS1dezAsMTV9Gix0aGlzLm1hdGNoZXMoJ15bQS1aMC05XVtBLVowLTkuXj0tXXswLDE1fSQnKRIdCgV5ZWFycxgGIAEoBUIJukgGGgQYZCgBSAGIAQESIAoIbl9zcGxpdHMYByABKAVCCbpIBhoEGBQoAkgCiAEBEiAKB2VtYmFyZ28YCCABKAVCCrpIBxoFGPwBKABIA4gBARI7CglzeW50aGV0aWMYCSABKAsyKC5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5TeW50aGV0aWNNYXJrZXQSGgoEc2VlZBgKIAEoA0IHukgEIgIoAEgEiAEBEnwKBmZhbWlseRgLIAEoCUJsukhpugFjCgJpZBIqbXVzdCBtYXRjaCBbQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9GjF0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcp2AEBOm26SGoaaAoIdW5pdmVyc2USLHRpY2tlcnMgYW5kIGZ1bGxfdW5pdmVyc2UgZXhjbHVkZSBlYWNoIG90aGVyGi5zaXplKHRoaXMudGlja2VycykgPT0gMCB8fCAhdGhpcy5mdWxsX3VuaXZlcnNlQg8KDV9zdXJ2aXZvcnNoaXBCCAoGX3llYXJzQgsKCV9uX3NwbGl0c0IKCghfZW1iYXJnb0IHCgVfc2VlZFITc3Vydml2b3JzaGlwX2ZpbHRlciLJAwoQUXVhbnRUcmFpblJlc3VsdBJaCg5tb2RlbF92ZXJzaW9ucxgBIAMoCzJCLmpvYnBsYW5lLmtpbmRzLnF1YW50X3RyYWluLnYxLlF1YW50VHJhaW5SZXN1bHQuTW9kZWxWZXJzaW9uc0VudHJ5Ek0KB3F1YWxpdHkYAiADKAsyPC5qb2JwbGFuZS5raW5kcy5xdWFudF90cmFpbi52MS5RdWFudFRyYWluUmVzdWx0LlF1YWxpdHlFbnRyeRIyCgRkYXRhGAMgASgLMiQuam9icGxhbmUua2luZHMucXVhbnQudjEuRGF0YVN1bW1hcnkSLQoJZGF0YV9tb2RlGAQgASgOMhouam9icGxhbmUucmVmcy52MS5EYXRhTW9kZRIVCg1mZWF0dXJlX2NvdW50GAUgASgFGjQKEk1vZGVsVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAUSDQoFdmFsdWUYAiABKAk6AjgBGloKDFF1YWxpdHlFbnRyeRILCgNrZXkYASABKAUSOQoFdmFsdWUYAiABKAsyKi5qb2JwbGFuZS5raW5kcy5xdWFudC52MS5QcmVkaWN0aW9uUXVhbGl0eToCOAFiBnByb3RvMw", [file_jobplane_kinds_quant_v1_quant, file_jobplane_refs_v1_refs]);
 
 /**
- * QuantTrainSpec trains quant models.
+ * QuantTrainSpec trains an ensemble per horizon on the price table inputs["prices"], or on a
+ * synthetic market, and registers it.
  *
  * @generated from message jobplane.kinds.quant_train.v1.QuantTrainSpec
  */
 export type QuantTrainSpec = Message<"jobplane.kinds.quant_train.v1.QuantTrainSpec"> & {
   /**
-   * Horizons in days.
+   * In sessions: at most 16 different ones, 1..252 each; empty means 10.
    *
    * @generated from field: repeated int32 horizons = 1;
    */
   horizons: number[];
 
   /**
-   * Feature set.
+   * "core" (default), "full" or "minimal".
    *
    * @generated from field: string feature_mode = 2;
    */
   featureMode: string;
 
   /**
-   * Whether survivorship-free data is used.
+   * True (default) keeps delisted tickers to their last day; false takes only those alive at
+   * the end, and the result then carries the warning SURVIVORSHIP_BIAS.
    *
    * @generated from field: optional bool survivorship = 3;
    */
   survivorship?: boolean | undefined;
 
   /**
-   * Whether the full universe is used.
+   * Takes illiquid tickers too. Excludes tickers.
    *
    * @generated from field: bool full_universe = 4;
    */
   fullUniverse: boolean;
+
+  /**
+   * At most 5000; empty means all liquid ones.
+   *
+   * @generated from field: repeated string tickers = 5;
+   */
+  tickers: string[];
+
+  /**
+   * Last years of the table to use, 1..100, default 15.
+   *
+   * @generated from field: optional int32 years = 6;
+   */
+  years?: number | undefined;
+
+  /**
+   * Walk-forward folds, 2..20, default 5.
+   *
+   * @generated from field: optional int32 n_splits = 7;
+   */
+  nSplits?: number | undefined;
+
+  /**
+   * Sessions dropped between training and test on top of the horizon, 0..252, default 5.
+   *
+   * @generated from field: optional int32 embargo = 8;
+   */
+  embargo?: number | undefined;
+
+  /**
+   * Used where there is no input "prices".
+   *
+   * @generated from field: jobplane.kinds.quant.v1.SyntheticMarket synthetic = 9;
+   */
+  synthetic?: SyntheticMarket | undefined;
+
+  /**
+   * Default 0.
+   *
+   * @generated from field: optional int64 seed = 10;
+   */
+  seed?: bigint | undefined;
+
+  /**
+   * Model family that the versions are counted in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62},
+   * default "quant".
+   *
+   * @generated from field: string family = 11;
+   */
+  family: string;
 };
 
 /**
@@ -55,9 +111,41 @@ export const QuantTrainSpecSchema: GenMessage<QuantTrainSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_quant_train_v1_quant_train, 0);
 
 /**
+ * QuantTrainResult is the summary; models, folds and predictions are artifacts.
+ *
  * @generated from message jobplane.kinds.quant_train.v1.QuantTrainResult
  */
 export type QuantTrainResult = Message<"jobplane.kinds.quant_train.v1.QuantTrainResult"> & {
+  /**
+   * Name of the registered model by horizon.
+   *
+   * @generated from field: map<int32, string> model_versions = 1;
+   */
+  modelVersions: { [key: number]: string };
+
+  /**
+   * By horizon.
+   *
+   * @generated from field: map<int32, jobplane.kinds.quant.v1.PredictionQuality> quality = 2;
+   */
+  quality: { [key: number]: PredictionQuality };
+
+  /**
+   * @generated from field: jobplane.kinds.quant.v1.DataSummary data = 3;
+   */
+  data?: DataSummary | undefined;
+
+  /**
+   * @generated from field: jobplane.refs.v1.DataMode data_mode = 4;
+   */
+  dataMode: DataMode;
+
+  /**
+   * Features after the mode was applied.
+   *
+   * @generated from field: int32 feature_count = 5;
+   */
+  featureCount: number;
 };
 
 /**

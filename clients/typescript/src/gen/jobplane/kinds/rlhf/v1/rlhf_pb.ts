@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { EvalPolicy } from "../../ml/v1/ml_pb.js";
+import type { BenchmarkScore, EvalPolicy, Lora, Training, TrainingSummary } from "../../ml/v1/ml_pb.js";
 import { file_jobplane_kinds_ml_v1_ml } from "../../ml/v1/ml_pb.js";
 import type { DatasetVersion, ModelRef } from "../../../refs/v1/refs_pb.js";
 import { file_jobplane_refs_v1_refs } from "../../../refs/v1/refs_pb.js";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/kinds/rlhf/v1/rlhf.proto.
  */
 export const file_jobplane_kinds_rlhf_v1_rlhf: GenFile = /*@__PURE__*/
-  fileDesc("CiFqb2JwbGFuZS9raW5kcy9ybGhmL3YxL3JsaGYucHJvdG8SFmpvYnBsYW5lLmtpbmRzLnJsaGYudjEi2gEKCFJsaGZTcGVjEikKBW1vZGVsGAEgASgLMhouam9icGxhbmUucmVmcy52MS5Nb2RlbFJlZhIYChBhbGlnbm1lbnRfbWV0aG9kGAIgASgJEhQKDHJld2FyZF9tb2RlbBgDIAEoCRI8ChJwcmVmZXJlbmNlX2RhdGFzZXQYBCABKAsyIC5qb2JwbGFuZS5yZWZzLnYxLkRhdGFzZXRWZXJzaW9uEjUKC2V2YWxfcG9saWN5GAUgASgLMiAuam9icGxhbmUua2luZHMubWwudjEuRXZhbFBvbGljeSKoAQoKUmxoZlJlc3VsdBIVCg1tb2RlbF92ZXJzaW9uGAEgASgJEj4KBnNjb3JlcxgCIAMoCzIuLmpvYnBsYW5lLmtpbmRzLnJsaGYudjEuUmxoZlJlc3VsdC5TY29yZXNFbnRyeRIUCgxmYWlsZWRfZ2F0ZXMYAyADKAkaLQoLU2NvcmVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4AWIGcHJvdG8z", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
+  fileDesc("CiFqb2JwbGFuZS9raW5kcy9ybGhmL3YxL3JsaGYucHJvdG8SFmpvYnBsYW5lLmtpbmRzLnJsaGYudjEivAwKCFJsaGZTcGVjEjEKBW1vZGVsGAEgASgLMhouam9icGxhbmUucmVmcy52MS5Nb2RlbFJlZkIGukgDyAEBErUBChBhbGlnbm1lbnRfbWV0aG9kGAIgASgJQpoBukiWAboBkgEKEGFsaWdubWVudF9tZXRob2QSN211c3QgYmUgZHBvLCBrdG8sIG9ycG8sIGdycG8sIHJsb28sIHBwbyBvciByZXdhcmRfbW9kZWwaRXRoaXMgaW4gWydkcG8nLCAna3RvJywgJ29ycG8nLCAnZ3JwbycsICdybG9vJywgJ3BwbycsICdyZXdhcmRfbW9kZWwnXRLJAQoMcmV3YXJkX21vZGVsGAMgASgJQrIBukiuAboBqgEKEXJld2FyZF9tb2RlbF9uYW1lEixtdXN0IGJlIHByb2plY3RzL3twcm9qZWN0fS9tb2RlbHMve21vZGVsX2lkfRpndGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15wcm9qZWN0cy9bYS16MC05XVthLXowLTktXXswLDYyfS9tb2RlbHMvW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKRJEChJwcmVmZXJlbmNlX2RhdGFzZXQYBCABKAsyIC5qb2JwbGFuZS5yZWZzLnYxLkRhdGFzZXRWZXJzaW9uQga6SAPIAQESNQoLZXZhbF9wb2xpY3kYBSABKAsyIC5qb2JwbGFuZS5raW5kcy5tbC52MS5FdmFsUG9saWN5EjAKCHRyYWluaW5nGAYgASgLMh4uam9icGxhbmUua2luZHMubWwudjEuVHJhaW5pbmcSKAoEbG9yYRgHIAEoCzIaLmpvYnBsYW5lLmtpbmRzLm1sLnYxLkxvcmESLAoEYmV0YRgIIAEoAUIZukgWEhQZAAAAAAAAJEAhAAAAAAAAAABAAUgAiAEBEiIKCmdyb3VwX3NpemUYCSABKAVCCbpIBhoEGEAoAkgBiAEBEicKDm1heF9uZXdfdG9rZW5zGAogASgFQgq6SAcaBRiAQCgBSAKIAQESMQoDcHBvGAsgASgLMiQuam9icGxhbmUua2luZHMucmxoZi52MS5SbGhmU3BlYy5QcG8SfAoGZmFtaWx5GAwgASgJQmy6SGm6AWMKAmlkEiptdXN0IG1hdGNoIFtBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0aMXRoaXMubWF0Y2hlcygnXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJynYAQEakwMKA1BwbxIyCgpjbGlwX3JhbmdlGAEgASgBQhm6SBYSFBkAAAAAAADwPyEAAAAAAAAAAEABSACIAQESMgoKZ2FlX2xhbWJkYRgCIAEoAUIZukgWEhQZAAAAAAAA8D8pAAAAAAAAAABAAUgBiAEBEjAKCGRpc2NvdW50GAMgASgBQhm6SBYSFBkAAAAAAADwPykAAAAAAAAAAEABSAKIAQESMQoJdGFyZ2V0X2tsGAQgASgBQhm6SBYSFBkAAAAAAABZQCEAAAAAAAAAAEABSAOIAQESOQoRdmFsdWVfY29lZmZpY2llbnQYBSABKAFCGbpIFhIUGQAAAAAAACRAKQAAAAAAAAAAQAFIBIgBARIkCgxpbm5lcl9lcG9jaHMYBiABKAVCCbpIBhoEGGQoAUgFiAEBQg0KC19jbGlwX3JhbmdlQg0KC19nYWVfbGFtYmRhQgsKCV9kaXNjb3VudEIMCgpfdGFyZ2V0X2tsQhQKEl92YWx1ZV9jb2VmZmljaWVudEIPCg1faW5uZXJfZXBvY2hzOrIBukiuARqrAQoMcmV3YXJkX21vZGVsEkpyZXdhcmRfbW9kZWwgbXVzdCBiZSBnaXZlbiBmb3IgcHBvLCBncnBvIGFuZCBybG9vLCBhbmQgZm9yIG5vIG90aGVyIG1ldGhvZBpPKHRoaXMuYWxpZ25tZW50X21ldGhvZCBpbiBbJ3BwbycsICdncnBvJywgJ3Jsb28nXSkgPT0gKHRoaXMucmV3YXJkX21vZGVsICE9ICcnKUIHCgVfYmV0YUINCgtfZ3JvdXBfc2l6ZUIRCg9fbWF4X25ld190b2tlbnMiiQQKClJsaGZSZXN1bHQSFQoNbW9kZWxfdmVyc2lvbhgBIAEoCRI+CgZzY29yZXMYAiADKAsyLi5qb2JwbGFuZS5raW5kcy5ybGhmLnYxLlJsaGZSZXN1bHQuU2NvcmVzRW50cnkSFAoMZmFpbGVkX2dhdGVzGAMgAygJEksKDXNjb3JlX2RldGFpbHMYBCADKAsyNC5qb2JwbGFuZS5raW5kcy5ybGhmLnYxLlJsaGZSZXN1bHQuU2NvcmVEZXRhaWxzRW50cnkSNwoIdHJhaW5pbmcYBSABKAsyJS5qb2JwbGFuZS5raW5kcy5tbC52MS5UcmFpbmluZ1N1bW1hcnkSGgoNcmV3YXJkX21hcmdpbhgGIAEoAUgAiAEBEiAKE3ByZWZlcmVuY2VfYWNjdXJhY3kYByABKAFIAYgBARIPCgJrbBgIIAEoAUgCiAEBGi0KC1Njb3Jlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaWQoRU2NvcmVEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEjMKBXZhbHVlGAIgASgLMiQuam9icGxhbmUua2luZHMubWwudjEuQmVuY2htYXJrU2NvcmU6AjgBQhAKDl9yZXdhcmRfbWFyZ2luQhYKFF9wcmVmZXJlbmNlX2FjY3VyYWN5QgUKA19rbGIGcHJvdG8z", [file_jobplane_kinds_ml_v1_ml, file_jobplane_refs_v1_refs]);
 
 /**
  * RlhfSpec aligns a model with preferences.
@@ -23,37 +23,85 @@ export const file_jobplane_kinds_rlhf_v1_rlhf: GenFile = /*@__PURE__*/
  */
 export type RlhfSpec = Message<"jobplane.kinds.rlhf.v1.RlhfSpec"> & {
   /**
-   * Base model.
-   *
    * @generated from field: jobplane.refs.v1.ModelRef model = 1;
    */
   model?: ModelRef | undefined;
 
   /**
-   * Method, for example "dpo".
+   * "dpo", "kto", "orpo", "grpo", "rloo", "ppo", or "reward_model" to train one.
    *
    * @generated from field: string alignment_method = 2;
    */
   alignmentMethod: string;
 
   /**
+   * projects/{project}/models/{model_id} of a reward model.
+   *
    * @generated from field: string reward_model = 3;
    */
   rewardModel: string;
 
   /**
-   * Preference pairs.
+   * Pairs of a chosen and a rejected answer, or prompts for ppo, grpo and rloo.
    *
    * @generated from field: jobplane.refs.v1.DatasetVersion preference_dataset = 4;
    */
   preferenceDataset?: DatasetVersion | undefined;
 
   /**
-   * Gate; safety bounds go to max_scores.
+   * Safety bounds, for example {"toxigen-mini": 0.05}, go to max_scores.
    *
    * @generated from field: jobplane.kinds.ml.v1.EvalPolicy eval_policy = 5;
    */
   evalPolicy?: EvalPolicy | undefined;
+
+  /**
+   * Default learning rate is 5e-6.
+   *
+   * @generated from field: jobplane.kinds.ml.v1.Training training = 6;
+   */
+  training?: Training | undefined;
+
+  /**
+   * Trains adapters; unset trains all weights.
+   *
+   * @generated from field: jobplane.kinds.ml.v1.Lora lora = 7;
+   */
+  lora?: Lora | undefined;
+
+  /**
+   * Weight of the distance to the base model, above 0 to 10, default 0.1.
+   *
+   * @generated from field: optional double beta = 8;
+   */
+  beta?: number | undefined;
+
+  /**
+   * Answers per prompt for grpo and rloo, 2..64, default 4.
+   *
+   * @generated from field: optional int32 group_size = 9;
+   */
+  groupSize?: number | undefined;
+
+  /**
+   * Tokens of an answer for ppo, grpo and rloo, 1..8192, default 64.
+   *
+   * @generated from field: optional int32 max_new_tokens = 10;
+   */
+  maxNewTokens?: number | undefined;
+
+  /**
+   * @generated from field: jobplane.kinds.rlhf.v1.RlhfSpec.Ppo ppo = 11;
+   */
+  ppo?: RlhfSpec_Ppo | undefined;
+
+  /**
+   * Family that the model is registered in, [A-Za-z0-9][A-Za-z0-9_.-]{0,62}; default the base
+   * model's name.
+   *
+   * @generated from field: string family = 12;
+   */
+  family: string;
 };
 
 /**
@@ -64,20 +112,74 @@ export const RlhfSpecSchema: GenMessage<RlhfSpec> = /*@__PURE__*/
   messageDesc(file_jobplane_kinds_rlhf_v1_rlhf, 0);
 
 /**
- * RlhfResult names what was produced.
+ * Ppo parameters.
  *
+ * @generated from message jobplane.kinds.rlhf.v1.RlhfSpec.Ppo
+ */
+export type RlhfSpec_Ppo = Message<"jobplane.kinds.rlhf.v1.RlhfSpec.Ppo"> & {
+  /**
+   * Above 0 to 1, default 0.2.
+   *
+   * @generated from field: optional double clip_range = 1;
+   */
+  clipRange?: number | undefined;
+
+  /**
+   * Of the advantage estimate, 0..1, default 0.95.
+   *
+   * @generated from field: optional double gae_lambda = 2;
+   */
+  gaeLambda?: number | undefined;
+
+  /**
+   * 0..1, default 1.
+   *
+   * @generated from field: optional double discount = 3;
+   */
+  discount?: number | undefined;
+
+  /**
+   * That the weight of the distance adapts to, above 0 to 100, default 6.
+   *
+   * @generated from field: optional double target_kl = 4;
+   */
+  targetKl?: number | undefined;
+
+  /**
+   * 0..10, default 0.5.
+   *
+   * @generated from field: optional double value_coefficient = 5;
+   */
+  valueCoefficient?: number | undefined;
+
+  /**
+   * Passes over each batch of answers, 1..100, default 4.
+   *
+   * @generated from field: optional int32 inner_epochs = 6;
+   */
+  innerEpochs?: number | undefined;
+};
+
+/**
+ * Describes the message jobplane.kinds.rlhf.v1.RlhfSpec.Ppo.
+ * Use `create(RlhfSpec_PpoSchema)` to create a new message.
+ */
+export const RlhfSpec_PpoSchema: GenMessage<RlhfSpec_Ppo> = /*@__PURE__*/
+  messageDesc(file_jobplane_kinds_rlhf_v1_rlhf, 0, 0);
+
+/**
  * @generated from message jobplane.kinds.rlhf.v1.RlhfResult
  */
 export type RlhfResult = Message<"jobplane.kinds.rlhf.v1.RlhfResult"> & {
   /**
-   * Registry model version.
+   * Name of the registered model.
    *
    * @generated from field: string model_version = 1;
    */
   modelVersion: string;
 
   /**
-   * Scores by benchmark.
+   * By benchmark.
    *
    * @generated from field: map<string, double> scores = 2;
    */
@@ -89,6 +191,39 @@ export type RlhfResult = Message<"jobplane.kinds.rlhf.v1.RlhfResult"> & {
    * @generated from field: repeated string failed_gates = 3;
    */
   failedGates: string[];
+
+  /**
+   * By benchmark, with intervals.
+   *
+   * @generated from field: map<string, jobplane.kinds.ml.v1.BenchmarkScore> score_details = 4;
+   */
+  scoreDetails: { [key: string]: BenchmarkScore };
+
+  /**
+   * @generated from field: jobplane.kinds.ml.v1.TrainingSummary training = 5;
+   */
+  training?: TrainingSummary | undefined;
+
+  /**
+   * Of held-out pairs: how far the chosen answer is ahead.
+   *
+   * @generated from field: optional double reward_margin = 6;
+   */
+  rewardMargin?: number | undefined;
+
+  /**
+   * Share of held-out pairs in which the chosen answer is ahead.
+   *
+   * @generated from field: optional double preference_accuracy = 7;
+   */
+  preferenceAccuracy?: number | undefined;
+
+  /**
+   * Mean distance to the base model at the end.
+   *
+   * @generated from field: optional double kl = 8;
+   */
+  kl?: number | undefined;
 };
 
 /**

@@ -1,0 +1,159 @@
+"""The kinds commands: ls, show, example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from jobplane.cli.exits import Exit
+from jobplane.cli.parameters import KINDS
+from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.table import table
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from jobplane.v1 import kind_service_pb2
+
+SAMPLES = {"google.protobuf.Duration": "60s", "google.protobuf.Timestamp": "2026-01-01T00:00:00Z"}
+
+
+@click.group()
+def kinds() -> None:
+    """Show what can be run."""
+
+
+@kinds.command()
+@with_session
+def ls(session: Session) -> int:
+    """List the kinds that the server knows."""
+    found = list(session.client.kinds())
+    if session.is_json:
+        session.write_messages(found)
+    elif session.output == "name":
+        for kind in found:
+            session.write(kind.name)
+    else:
+        rows = [(_short(kind), _traits(kind), kind.description) for kind in found]
+        session.write(table(("KIND", "CAN", "WHAT IT DOES"), rows))
+    return Exit.OK
+
+
+@kinds.command()
+@click.argument("kind")
+@with_session
+def show(session: Session, *, kind: str) -> int:
+    """Tell what KIND takes and does."""
+    found = session.client.kind(kind)
+    if session.is_json:
+        session.write_json(plain(found))
+        return Exit.OK
+    session.write(f"{_short(found)}: {found.description}")
+    session.write(f"can: {_traits(found)}")
+    if found.stages:
+        session.write(f"stages: {' -> '.join(found.stages)}")
+    if found.required_inputs:
+        session.write(f"required inputs: {', '.join(found.required_inputs)}")
+    rows = _parameters(found)
+    if rows:
+        session.write(table(("PARAMETER", "TYPE", "MEANING"), rows))
+    session.say(f"next: jobplane kinds example {_short(found)}")
+    return Exit.OK
+
+
+@kinds.command()
+@click.argument("kind")
+@with_session
+def example(session: Session, *, kind: str) -> int:
+    """Print a spec of KIND to fill in and submit."""
+    session.output = "json"
+    session.write_json(example_of(session.client.kind(kind)))
+    return Exit.OK
+
+
+def example_of(kind: kind_service_pb2.Kind) -> dict[str, Any]:
+    """Spec with the parameters of a kind, ready to be submitted once filled in."""
+    name = _short(kind)
+    schema = plain(kind.json_schema)
+    if schema.get("examples"):
+        parameters = schema["examples"][0]
+    elif schema.get("properties"):
+        parameters = _from_schema(schema)
+    else:
+        parameters = _from_descriptor(name)
+    if any(member.name == name for member in KINDS):
+        return {name: parameters}
+    return {"custom": {"kind": name, "schema_version": kind.schema_version, "params": parameters}}
+
+
+def _short(kind: kind_service_pb2.Kind) -> str:
+    return kind.name.removeprefix("kinds/")
+
+
+def _traits(kind: kind_service_pb2.Kind) -> str:
+    traits = [
+        name
+        for name, has in (
+            ("pause", kind.pausable),
+            ("checkpoint", kind.checkpointing),
+            ("ask", kind.interactive),
+        )
+        if has
+    ]
+    return ", ".join(traits) or "-"
+
+
+def _parameters(kind: kind_service_pb2.Kind) -> list[tuple[str, str, str]]:
+    """Name, type and meaning of each parameter that the schema has."""
+    properties = plain(kind.json_schema).get("properties", {})
+    return [
+        (name, str(value.get("type", "-")), str(value.get("description", "")))
+        for name, value in sorted(properties.items())
+        if isinstance(value, dict)
+    ]
+
+
+def _from_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Defaults, and samples for what is required."""
+    required = set(schema.get("required", ()))
+    return {
+        name: _sample_of(value)
+        for name, value in schema["properties"].items()
+        if name in required or "default" in value
+    }
+
+
+def _sample_of(schema: dict[str, Any]) -> Any:
+    for key in ("default", "const"):
+        if key in schema:
+            return schema[key]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    samples: dict[str, Any] = {"string": "", "integer": 1, "number": 1.0, "boolean": False}
+    if schema.get("type") == "object" and "properties" in schema:
+        return _from_schema(schema)
+    return samples.get(str(schema.get("type")), [] if schema.get("type") == "array" else {})
+
+
+def _from_descriptor(kind: str) -> dict[str, Any]:
+    """Every field of the kind's own message, with a value of its type."""
+    member = next((field for field in KINDS if field.name == kind), None)
+    if member is None or member.message_type is None:
+        return {}
+    return _members(member.message_type, depth=2)
+
+
+def _members(message: Descriptor, *, depth: int) -> dict[str, Any]:
+    return {field.name: _sample(field, depth) for field in message.fields}
+
+
+def _sample(field: FieldDescriptor, depth: int) -> Any:
+    if field.is_repeated:
+        return {} if field.message_type and field.message_type.GetOptions().map_entry else []
+    if field.message_type is not None:
+        full_name = str(field.message_type.full_name)
+        nested = _members(field.message_type, depth=depth - 1) if depth else {}
+        return SAMPLES.get(full_name, nested)
+    if field.enum_type is not None:
+        return str(field.enum_type.values[-1 if len(field.enum_type.values) == 1 else 1].name)
+    return field.default_value

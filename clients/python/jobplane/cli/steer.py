@@ -1,0 +1,144 @@
+"""Commands that steer a job: cancel, pause, resume, answer, retry."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from jobplane.cli.exits import Exit
+from jobplane.cli.report import final_line
+from jobplane.cli.selection import find_job
+from jobplane.cli.session import Session, plain, with_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobplane.client import Job
+
+REASON = click.option("--reason", default="", help="Kept in the history.")
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True)
+@REASON
+@click.option("--force", is_flag=True, help="Kill at once, without the grace period.")
+@click.option("--dry-run", is_flag=True, help="Only tell which jobs it would be.")
+@with_session
+def cancel(
+    session: Session, *, jobs: Sequence[str], reason: str, force: bool, dry_run: bool
+) -> int:
+    """Cancel JOBS."""
+    handles = [find_job(session.client, job) for job in jobs]
+    for handle in handles:
+        _write(session, handle if dry_run else handle.cancel(reason=reason, force=force))
+    if dry_run:
+        session.say("nothing was cancelled: --dry-run")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@REASON
+@with_session
+def pause(session: Session, *, job: str, reason: str) -> int:
+    """Pause JOB at its next checkpoint."""
+    _write(session, find_job(session.client, job).pause(reason=reason))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@REASON
+@with_session
+def resume(session: Session, *, job: str, reason: str) -> int:
+    """Let the paused JOB go on."""
+    _write(session, find_job(session.client, job).resume(reason=reason))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@click.option(
+    "-a", "--answer", "answers", multiple=True, metavar="ID=VALUE", help="Answer to a question."
+)
+@click.option("--defaults", is_flag=True, help="Take the suggested value where none is given.")
+@with_session
+def answer(session: Session, *, job: str, answers: Sequence[str], defaults: bool) -> int:
+    """Answer the question that JOB asks; without -a it is shown, and asked on a terminal."""
+    handle = find_job(session.client, job)
+    given = dict(_pair(item) for item in answers)
+    asked = handle.pending_input
+    if asked is not None:
+        given = {**(_suggested(handle) if defaults else {}), **given}
+    if asked is not None and not given:
+        given = _ask(session, handle)
+    input_id = asked.input_id if asked is not None else "none"
+    _write(session, handle.answer(given, input_id=input_id))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@click.option("--from-checkpoint", is_flag=True, help="Keep what was done before.")
+@click.option("--key", "idempotency_key", help="Idempotency key of the retry.")
+@with_session
+def retry(session: Session, *, job: str, from_checkpoint: bool, idempotency_key: str | None) -> int:
+    """Submit the finished JOB anew, as a job of its own."""
+    handle = session.client.retry(
+        find_job(session.client, job),
+        from_checkpoint=from_checkpoint,
+        idempotency_key=idempotency_key,
+    )
+    _write(session, handle)
+    session.say(f"next: jobplane watch {handle.id}")
+    return Exit.OK
+
+
+def _write(session: Session, job: Job) -> None:
+    if session.is_json:
+        session.write_json(plain(job.wire))
+    elif session.output == "name":
+        session.write(job.name)
+    elif session.quiet:
+        session.write(job.id)
+    else:
+        session.write(final_line(job.wire))
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"-a {item!r} must be ID=VALUE")
+    return name, value
+
+
+def _suggested(job: Job) -> dict[str, str]:
+    asked = job.pending_input
+    if asked is None:
+        return {}
+    return {item.id: item.default_value for item in asked.questions if item.default_value}
+
+
+def _ask(session: Session, job: Job) -> dict[str, str]:
+    """Answers that a person types; without a terminal, say how to give them."""
+    asked = job.pending_input
+    if asked is None:
+        return {}
+    if not sys.stdin.isatty():
+        wanted = " ".join(f"-a {item.id}=…" for item in asked.questions)
+        raise click.UsageError(f"{asked.prompt}: answer with {wanted}")
+    session.say(asked.prompt)
+    return {
+        item.id: click.prompt(
+            item.label or item.id,
+            default=item.default_value or None,
+            type=_type_of(item.choices),
+            err=True,
+        )
+        for item in asked.questions
+    }
+
+
+def _type_of(choices: Sequence[str]) -> click.ParamType[str]:
+    return click.Choice(tuple(choices)) if choices else click.STRING

@@ -1,0 +1,127 @@
+"""The submit command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from jobplane.cli import interrupts
+from jobplane.cli.exits import Exit, exit_of_job
+from jobplane.cli.follow import (
+    CANCEL,
+    NO_WAIT_INPUT,
+    STRICT,
+    TIMEOUT,
+    VERBOSE,
+    follow,
+)
+from jobplane.cli.parameters import build_spec
+from jobplane.cli.report import write_end
+from jobplane.cli.session import Session, plain, with_session
+from jobplane.client._requests import new_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobplane.client import Job
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--kind", default="", help="Kind; FILE and -p then hold its parameters alone.")
+@click.option("-p", "parameters", multiple=True, metavar="PATH=VALUE", help="Parameter.")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Part of the spec.")
+@click.option("--key", "idempotency_key", help="Idempotency key; a repeat makes no second job.")
+@click.option("--job-id", default="", help="Id to give the job.")
+@click.option("--queue", default="", help="Queue.")
+@click.option("--job-set", default="", help="Group of the job.")
+@click.option("--priority", type=click.IntRange(0, 1000), help="0 to 1000, default 500.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="Label.")
+@click.option("--display-name", default="", help="Name for people.")
+@click.option("--validate-only", is_flag=True, help="Check everything, submit nothing.")
+@click.option("--watch", "mode", flag_value="watch", help="Show the job live until its end.")
+@click.option("--wait", "mode", flag_value="wait", help="Wait silently for its end.")
+@click.option("--detach", "mode", flag_value="detach", default="detach", help="Return at once.")
+@VERBOSE
+@TIMEOUT
+@STRICT
+@NO_WAIT_INPUT
+@CANCEL
+@with_session
+def submit(session: Session, **options: Any) -> int:
+    """Submit a job: from FILE (JSON or TOML, - for stdin), or from --kind and -p.
+
+    Prints the job; with --watch or --wait the exit code tells how it ended.
+    """
+    spec = build_spec(
+        file=options.pop("file"),
+        kind=options.pop("kind"),
+        parameters=options.pop("parameters"),
+        settings=options.pop("settings"),
+    )
+    if options.pop("validate_only"):
+        checked = session.client.validate(spec)
+        session.say("valid; nothing was submitted")
+        if session.is_json:
+            session.write_json(plain(checked))
+        return Exit.OK
+    mode = options.pop("mode")
+    following = {
+        name: options.pop(name)
+        for name in ("verbose", "timeout", "strict", "no_wait_input", "cancel_on_interrupt")
+    }
+    # Made here rather than in the client, so that it can be shown and used again.
+    options["idempotency_key"] = options["idempotency_key"] or new_key()
+    options["labels"] = labels_of(options["labels"])
+    job = session.client.submit(spec, **options)
+    if mode == "detach":
+        _write_submitted(session, job, key=options["idempotency_key"])
+        return Exit.OK
+    if mode == "watch":
+        if session.output in {"table", "wide"} and not session.quiet:
+            session.write(_head(job, key=options["idempotency_key"]))
+        return follow(session, job, **following)
+    return _wait(session, job, **following)
+
+
+def labels_of(items: Sequence[str]) -> dict[str, str]:
+    """Labels from K=V."""
+    pairs = [item.partition("=") for item in items]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise click.UsageError(f"--label {name!r} must be K=V")
+    return {name: value for name, _, value in pairs}
+
+
+def _wait(session: Session, job: Job, **options: Any) -> int:
+    if options["no_wait_input"]:
+        quiet, session.quiet = session.quiet, True
+        try:
+            return follow(session, job, **options)
+        finally:
+            session.quiet = quiet
+    on_interrupt = job.cancel if options["cancel_on_interrupt"] else None
+    session.say(f"job {job.id} submitted, waiting for its end")
+    with interrupts.detaching(session, [job.id], on_interrupt=on_interrupt):
+        job.wait(options["timeout"])
+    job.refresh()
+    write_end(session, job.wire)
+    return exit_of_job(job.wire, strict=options["strict"])
+
+
+def _head(job: Job, *, key: str) -> str:
+    project = f"project={job.wire.project}"
+    known = "  (made by an earlier submit with this key)" if job.deduplicated else ""
+    return f"job {job.id}  kind={job.kind}  {project}  key={key}{known}"
+
+
+def _write_submitted(session: Session, job: Job, *, key: str) -> None:
+    if session.is_json:
+        session.write_json({"job": plain(job.wire), "deduplicated": job.deduplicated})
+    elif session.output == "name":
+        session.write(job.name)
+    elif session.quiet:
+        session.write(job.id)
+    else:
+        session.write(_head(job, key=key))
+        session.say(f"next: jobplane watch {job.id}  |  jobplane result {job.id}")

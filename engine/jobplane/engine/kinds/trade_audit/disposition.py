@@ -1,0 +1,211 @@
+"""Disposition: are winners sold and losers kept? Odean's measure over a journal's lots.
+
+On each day with an exit, the account's closed lots are counted as realised gains and
+losses, and its lots left open that night as paper gains and losses against the last price
+that the journal has for the asset.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from jobplane.engine.kinds.trade_audit.trades import NO_TIME, SELL, Flags, Floats, Ints, Trades
+
+SafePoint = Callable[[], None]
+
+
+def disposition(trades: Trades, entry_day: Ints, *, safe_point: SafePoint) -> dict[str, Any]:
+    """Give PGR, PLR, their difference and its t; null where a denominator is 0."""
+    known = (trades.entry != NO_TIME) & (trades.entry <= trades.timestamp)
+    if not known.any():
+        return _ratios(rg=0, rl=0, pg=0, pl=0, skipped=0)
+    overnight = known & (entry_day < trades.day)
+    priced = overnight & ~np.isnan(trades.price)
+    paper_gains, paper_losses = 0, 0
+    if priced.any():
+        book = _Book.of(trades, entry_day, lots=priced, known=known)
+        paper_gains, paper_losses = book.paper(safe_point)
+    return _ratios(
+        rg=int((known & (trades.pnl > 0)).sum()),
+        rl=int((known & (trades.pnl < 0)).sum()),
+        pg=paper_gains,
+        pl=paper_losses,
+        skipped=int((overnight & ~priced).sum()),
+    )
+
+
+def _ratios(*, rg: int, rl: int, pg: int, pl: int, skipped: int) -> dict[str, Any]:
+    gains, losses = rg + pg, rl + pl
+    pgr = rg / gains if gains else None
+    plr = rl / losses if losses else None
+    effect = error = score = None
+    if pgr is not None and plr is not None:
+        effect = pgr - plr
+        error = sqrt(pgr * (1 - pgr) / gains + plr * (1 - plr) / losses)
+        score = effect / error if error > 0 else None
+    return {
+        "pgr": pgr,
+        "plr": plr,
+        "de": effect,
+        "se": error,
+        "t": score,
+        "rg": rg,
+        "rl": rl,
+        "pg": pg,
+        "pl": pl,
+        "skipped": skipped,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """Lots held over a night, and the nights and prices to count them at."""
+
+    # Account, asset and side in one number per lot.
+    holder: Ints
+    opened: Ints
+    closed: Ints
+    price: Floats
+    short: Flags
+    account: Ints
+    asset: Ints
+    # Days with an exit as (account, day), and the last price of each (asset, day).
+    exit_days: dict[int, Ints]
+    quotes: "_Quotes"
+
+    @classmethod
+    def of(cls, trades: Trades, entry_day: Ints, *, lots: Flags, known: Flags) -> "_Book":
+        short_code = trades.side.values.index(SELL) if SELL in trades.side.values else -1
+        short = trades.side.codes == short_code
+        account = trades.account.codes.astype(np.int64)
+        asset = trades.asset.codes.astype(np.int64)
+        holder = (account * len(trades.asset.values) + asset) * 2 + short
+        used = {int(code) for code in np.unique(account[lots])}
+        return cls(
+            holder[lots],
+            entry_day[lots],
+            trades.day[lots],
+            trades.price[lots],
+            short[lots],
+            account[lots],
+            asset[lots],
+            {code: np.unique(trades.day[known & (account == code)]) for code in used},
+            _Quotes.of(trades, entry_day, known),
+        )
+
+    def paper(self, safe_point: SafePoint) -> tuple[int, int]:
+        """Count paper gains and losses over all nights."""
+        order = np.lexsort((self.opened, self.holder))
+        starts = np.flatnonzero(np.diff(self.holder[order], prepend=-1))
+        begins, nights = self._nights(order, starts, safe_point)
+        sizes = np.array([len(some) for some in nights], np.int64)
+        if not sizes.sum():
+            return 0, 0
+        night = np.concatenate(nights)
+        which = np.repeat(begins, sizes)
+        lot = order[which]
+        marks = self.quotes.at(self.asset[lot], night)
+        gains = losses = 0
+        for days, sign in ((self.opened, 1), (self.closed, -1)):
+            safe_point()
+            lower, same, count = self._compare(days, lot, night, marks, safe_point)
+            higher = count - lower - same
+            short = self.short[lot]
+            gains += sign * int(np.where(short, higher, lower).sum())
+            losses += sign * int(np.where(short, lower, higher).sum())
+        return gains, losses
+
+    def _nights(self, order: Ints, starts: Ints, safe_point: SafePoint) -> tuple[Ints, list[Ints]]:
+        """Give, per holder, its first lot in `order` and the exit days it held lots over."""
+        ends = np.append(starts[1:], len(order))
+        last = np.maximum.reduceat(self.closed[order], starts)
+        nights: list[Ints] = []
+        for start, end, final in zip(starts, ends, last, strict=True):
+            if len(nights) % 1024 == 0:
+                safe_point()
+            del end
+            days = self.exit_days[int(self.account[order[start]])]
+            since = np.searchsorted(days, self.opened[order[start]], side="left")
+            until = np.searchsorted(days, final, side="left")
+            nights.append(days[since:until])
+        return starts, nights
+
+    def _compare(
+        self, days: Ints, lot: Ints, night: Ints, marks: Floats, safe_point: SafePoint
+    ) -> tuple[Ints, Ints, Ints]:
+        """Count, per night, the lots whose `days` came by then: below, at the mark, and all."""
+        order = np.lexsort((days, self.holder))
+        span = int(days.max()) - int(days.min()) + 2
+        floor = int(days.min())
+        keys = self.holder[order] * span + (days[order] - floor)
+        holder = self.holder[lot]
+        lo = np.searchsorted(keys, holder * span, side="left")
+        reach = np.clip(night - floor, -1, span - 1)
+        hi = np.searchsorted(keys, holder * span + reach, side="right")
+        hi = np.maximum(hi, lo)
+        prices = self.price[order]
+        both = np.concatenate((lo, lo)), np.concatenate((hi, hi))
+        distinct, codes = np.unique(prices, return_inverse=True)
+        below = np.searchsorted(distinct, marks, side="left")
+        up_to = np.searchsorted(distinct, marks, side="right")
+        limits = np.concatenate((below, up_to))
+        counts = count_below(codes.astype(np.int64), *both, limits, safe_point=safe_point)
+        lower, not_higher = counts[: len(lo)], counts[len(lo) :]
+        return lower, not_higher - lower, hi - lo
+
+
+@dataclass(frozen=True, slots=True)
+class _Quotes:
+    """Prices that the journal has, by asset and day; the last of a day wins."""
+
+    keys: Ints
+    prices: Floats
+    floor: int
+    span: int
+
+    @classmethod
+    def of(cls, trades: Trades, entry_day: Ints, known: Flags) -> "_Quotes":
+        asset = trades.asset.codes.astype(np.int64)
+        # A price beside an entry time is that of the entry; else that of the execution.
+        sold = np.where(known, trades.exit_price, trades.price)
+        bought = known & ~np.isnan(trades.price)
+        closed = ~np.isnan(sold)
+        times = np.concatenate((trades.entry[bought], trades.timestamp[closed]))
+        days = np.concatenate((entry_day[bought], trades.day[closed]))
+        assets = np.concatenate((asset[bought], asset[closed]))
+        prices = np.concatenate((trades.price[bought], sold[closed]))
+        order = np.lexsort((times, assets))
+        floor = int(days.min())
+        span = int(days.max()) - floor + 2
+        return cls(assets[order] * span + days[order] - floor, prices[order], floor, span)
+
+    def at(self, asset: Ints, day: Ints) -> Floats:
+        """Give the last price of each asset up to the end of each day."""
+        reach = np.clip(day - self.floor, 0, self.span - 1)
+        at = np.searchsorted(self.keys, asset * self.span + reach, side="right") - 1
+        return self.prices[np.maximum(at, 0)]
+
+
+def count_below(codes: Ints, lo: Ints, hi: Ints, limits: Ints, *, safe_point: SafePoint) -> Ints:
+    """Count, for each question, the codes below its limit among codes[lo:hi].
+
+    A wavelet matrix: one pass per bit answers all questions at once, however many codes
+    each one spans.
+    """
+    counts = np.zeros(len(lo), np.int64)
+    bits = max(int(codes.max(initial=0)), int(limits.max(initial=0))).bit_length()
+    for bit in reversed(range(bits)):
+        safe_point()
+        ones = (codes >> bit) & 1
+        before = np.concatenate(([0], np.cumsum(ones)))
+        zeros = len(codes) - int(before[-1])
+        lo_ones, hi_ones = before[lo], before[hi]
+        high = ((limits >> bit) & 1) == 1
+        counts += np.where(high, (hi - hi_ones) - (lo - lo_ones), 0)
+        lo = np.where(high, zeros + lo_ones, lo - lo_ones)
+        hi = np.where(high, zeros + hi_ones, hi - hi_ones)
+        codes = np.concatenate((codes[ones == 0], codes[ones == 1]))
+    return counts
