@@ -39,6 +39,7 @@ types: $(STAMP) ## Check types, twice
 
 gen: third_party .venv-gen/.synced ## Write gen/ from protos/
 	@$(JOBPLANE_GEN_PYTHON) protos/generate.py
+	@$(JOBPLANE_GEN_PYTHON) clients/generate.py
 
 third_party: $(STAMP)
 	@$(BIN)/python protos/third_party.py
@@ -66,4 +67,5 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean: ## Remove what can be made again
-	@rm -rf .venv .venv-gen third_party .jobplane dist build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-gen .tools third_party .jobplane dist build
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache clients/typescript/dist clients/typescript/node_modules

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import grpc_tools
+import grpc_tools  # type: ignore[import-not-found]  # only in the generator's environment
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 

@@ -26,6 +26,8 @@ NOTE = (
 EXAMPLES: Mapping[str, Any] = json.loads((HERE / "examples.json").read_text())
 MESSAGES, ENUMS, SERVICES, NESTED, NESTED_ENUMS, ITEMS = 4, 5, 6, 3, 4, 2
 Field = pb.FieldDescriptorProto
+# Numbers from here on are easier to read with separators.
+LARGE = 10_000
 SCALARS = {number: name[5:].lower() for name, number in Field.Type.items()}
 WELL_KNOWN = {
     "google.protobuf.Duration": ("Duration", 'JSON "1.5s"'),
@@ -58,7 +60,8 @@ def compiled() -> pb.FileDescriptorSet:
     with tempfile.TemporaryDirectory() as name:
         image = Path(name) / "image.binpb"
         outputs = ("--out", f"{name}/gen", "--rules-image", str(image))
-        subprocess.run([sys.executable, str(HERE / "generate.py"), *outputs], check=True)
+        command = [sys.executable, str(HERE / "generate.py"), *outputs]
+        subprocess.run(command, check=True)  # noqa: S603  our own script
         return pb.FileDescriptorSet.FromString(image.read_bytes())
 
 
@@ -95,7 +98,7 @@ class Contract:
         self.types = {one.full_name: one for file in self.files for one in types_of(file)}
         pool = descriptor_pool.DescriptorPool()
         for file in image.file:
-            pool.Add(file)  # type: ignore[no-untyped-call]  # not in every version of the stubs
+            pool.Add(file)
         self.pool = pool
         spec = self.types["jobplane.v1.JobSpec"].descriptor
         self.kinds = {
@@ -129,14 +132,13 @@ class Contract:
         for file in self.files:
             page = page_of(file, self.kinds)
             if page.startswith("types/"):
-                title = f"# {Path(page).stem.replace('_', ' ').capitalize()}"
-                lines = [title, "", f"Package `{file.package}`.", ""]
-                pages[page] = "\n".join([*lines, *self.sections(file.name, set(), page)])
+                pages[page] = "\n".join(self.types_page(file, page))
         return pages
 
     # Pages
 
     def index(self) -> Iterator[str]:
+        """Overview of all pages, and the roles."""
         yield "# Reference of the contract\n"
         yield "The same names hold in gRPC, in JSON (in lowerCamelCase) and in the CLI.\n"
         yield "## Services\n\n| service | what it does |\n|---|---|"
@@ -146,7 +148,8 @@ class Contract:
                 yield f"| [{service.name}](services/{service.name}.md) | {comment} |"
         yield "\n## Kinds\n\n| kind | what it does |\n|---|---|"
         for kind, spec in self.kinds.items():
-            yield f"| [{kind}](kinds/{kind}.md) | {cell(first_sentence(self.types[spec].comment))} |"
+            words = cell(first_sentence(about(self.types[spec])))
+            yield f"| [{kind}](kinds/{kind}.md) | {words} |"
         yield "\n## Types\n\n| page | what is there |\n|---|---|"
         for file in self.files:
             page = page_of(file, self.kinds)
@@ -161,6 +164,7 @@ class Contract:
         yield from self.enum_table(self.types["jobplane.v1.Scope"])
 
     def service_page(self, file: pb.FileDescriptorProto, index: int) -> Iterator[str]:
+        """One service: its RPCs, then the types that they share."""
         service, comments = file.service[index], comments_of(file)
         page = f"services/{service.name}.md"
         yield f"# {service.name}\n"
@@ -182,6 +186,7 @@ class Contract:
     def method_section(
         self, service: str, method: pb.MethodDescriptorProto, comment: str
     ) -> Iterator[str]:
+        """One RPC: route, role, example, request and response."""
         short = service.rpartition(".")[2]
         page, example = f"services/{short}.md", json.dumps(EXAMPLES[f"{short}.{method.name}"])
         yield f"\n## {method.name}\n\n{comment}\n"
@@ -202,12 +207,19 @@ class Contract:
             yield from self.nested_sections(one, page)
 
     def kind_page(self, kind: str) -> Iterator[str]:
+        """One kind: an example, then its spec and result with all that is in them."""
         spec = self.types[self.kinds[kind]]
-        page = f"kinds/{kind}.md"
-        yield f"# {kind}\n\n{spec.comment}\n"
-        yield f"Submitted as `spec.{kind}`, message `{spec.full_name}`. An example of the whole spec:\n"
-        yield f"```json\n{json.dumps(EXAMPLES[f'kinds.{kind}'], indent=2)}\n```\n"
-        yield from self.sections(spec.file, set(), page)
+        example = json.dumps(EXAMPLES[f"kinds.{kind}"], indent=2)
+        yield f"# {kind}\n\n{about(spec)}\n"
+        yield f"Submitted as `spec.{kind}`. An example of the whole `spec`:\n"
+        yield f"```json\n{example}\n```\n"
+        yield from self.sections(spec.file, set(), f"kinds/{kind}.md")
+
+    def types_page(self, file: pb.FileDescriptorProto, page: str) -> Iterator[str]:
+        """Types that several services or kinds share."""
+        yield f"# {Path(page).stem.replace('_', ' ').capitalize()}\n"
+        yield f"Package `{file.package}`.\n"
+        yield from self.sections(file.name, set(), page)
 
     def reasons(self) -> Iterator[Type]:
         """Error reasons, each as a type of its own."""
@@ -219,6 +231,7 @@ class Contract:
                 yield Type(enum.full_name, short, enum.file, comment, {}, (), value)
 
     def error_index(self) -> Iterator[str]:
+        """All error reasons in one table."""
         yield "# Error reasons\n"
         yield (
             "Every error carries `google.rpc.ErrorInfo` with one of these reasons, in the domain "
@@ -231,13 +244,15 @@ class Contract:
             answer = self.option(reason.descriptor, "jobplane.v1.answer")
             again = "yes, after a delay" if answer.retryable else "no"
             link = f'<a id="{reason.short}"></a>[{reason.short}](errors/{reason.short}.md)'
-            yield f"| {link} | {code_name(answer)} | {cell(reason.comment)} | {again} | {answer.http_status} |"
+            columns = (link, code_name(answer), cell(reason.comment), again, answer.http_status)
+            yield f"| {' | '.join(map(str, columns))} |"
 
     def error_page(self, reason: Type) -> Iterator[str]:
+        """One error reason: what it means and what to do."""
         answer = self.option(reason.descriptor, "jobplane.v1.answer")
         yield f"# {reason.short}\n\n{reason.comment}\n"
         yield f"**What to do:** {answer.next_step}\n"
-        again = "yes, with back-off" if answer.retryable else "no: without a change it fails again"
+        again = "yes, with back-off" if answer.retryable else "no, not before that"
         details = ["google.rpc.ErrorInfo", *answer.details]
         yield "| | |\n|---|---|"
         yield f"| gRPC code | `{code_name(answer)}` |\n| HTTP status | {answer.http_status} |"
@@ -266,6 +281,7 @@ class Contract:
                 yield from self.field_table(one, page)
 
     def nested_sections(self, parent: Type, page: str) -> Iterator[str]:
+        """Sections for the types inside another one."""
         for one in self.types.values():
             if one.full_name.startswith(f"{parent.full_name}.") and not one.is_map:
                 yield f"\n### {one.short}\n\n{one.comment}\n"
@@ -277,17 +293,20 @@ class Contract:
         yield ""
 
     def enum_table(self, one: Type) -> Iterator[str]:
+        """Values of an enum."""
         yield "| value | number | meaning |\n|---|---|---|"
         for index, value in enumerate(one.descriptor.value):
             comment = one.comments.get((*one.path, ITEMS, index), "")
             yield f"| `{value.name}` | {value.number} | {cell(comment)} |"
 
     def message_rules(self, one: Type) -> Iterator[str]:
+        """Rules of a message as a whole."""
         rules = self.option(one.descriptor, "buf.validate.message")
         for rule in rules.cel if rules else ():
             yield f"Rule: {cell(rule.message)}.\n"
 
     def field_table(self, one: Type, page: str) -> Iterator[str]:
+        """Fields of a message: type, rule, default, description."""
         if not one.descriptor.field:
             yield "No fields.\n"
             return
@@ -310,6 +329,7 @@ class Contract:
         yield ""
 
     def oneof_note(self, one: Type, field: Field) -> Iterator[str]:
+        """Whether a field excludes others."""
         if field.HasField("oneof_index") and not field.proto3_optional:
             oneof = one.descriptor.oneof_decl[field.oneof_index]
             rules = self.option(oneof, "buf.validate.oneof")
@@ -317,6 +337,7 @@ class Contract:
             yield f"({amount} of `{oneof.name}`.)"
 
     def type_words(self, field: Field, page: str) -> str:
+        """Type of a field, linked."""
         if field.type not in {Field.TYPE_MESSAGE, Field.TYPE_ENUM}:
             words = SCALARS[field.type]
         else:
@@ -356,6 +377,7 @@ class Contract:
         )
 
     def default_words(self, field: Field, comment: str) -> str:
+        """What an unset field means, where the contract says so."""
         said = re.search(r"[Dd]efault (?:is )?((?:[^;,.]|\.(?=\d)|,(?=\d))+)", comment)
         if said:
             return said[1].strip().rstrip(")")
@@ -366,6 +388,7 @@ class Contract:
         return ""
 
     def role(self, method: pb.MethodDescriptorProto) -> str:
+        """What a caller must hold."""
         access = self.option(method, "jobplane.v1.access")
         enums = (self.types[f"jobplane.v1.{name}"].descriptor for name in ("Role", "Scope"))
         role, scope = (
@@ -376,6 +399,7 @@ class Contract:
         return f"{role.removeprefix('ROLE_')} {where}"
 
     def repeats(self, method: pb.MethodDescriptorProto) -> str:
+        """What a second call does."""
         levels = pb.MethodOptions
         if method.options.idempotency_level == levels.NO_SIDE_EFFECTS:
             return "It changes nothing, so it can be repeated."
@@ -385,6 +409,7 @@ class Contract:
         return "A repeat is safe with an idempotency_key." if "idempotency_key" in keys else ""
 
     def routes(self, method: pb.MethodDescriptorProto) -> list[tuple[str, str, str]]:
+        """Verb, path and body of each REST route."""
         rule = self.option(method, "google.api.http")
         rules = [rule, *rule.additional_bindings] if rule else []
         return [
@@ -518,13 +543,19 @@ def value_words(value: Any) -> str:
         return f"{value.seconds + value.nanos / 1e9:g} s"
     if name == "google.protobuf.Timestamp":
         return "1970" if not value.seconds else "9999"
-    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and value >= LARGE else f"{value:g}"
 
 
 def code_name(answer: Any) -> str:
     """Name of an answer's status code."""
     codes = answer.DESCRIPTOR.fields_by_name["code"].enum_type.values_by_number
     return str(codes[answer.code].name)
+
+
+def about(spec: Type) -> str:
+    """Say what a kind does: the comment of its spec without the message's name."""
+    words = spec.comment.removeprefix(f"{spec.short} ")
+    return words[:1].upper() + words[1:]
 
 
 def first_sentence(text: str) -> str:

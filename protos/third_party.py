@@ -6,12 +6,15 @@ names, numbers and types, which is all that a compiler of our files needs.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import google.api
 import google.rpc
 from google.protobuf import descriptor_pb2
+
+# The only copy on PyPI is inside this package.
+from protovalidate._gen.buf.validate import validate_pb
 
 Field = descriptor_pb2.FieldDescriptorProto
 LABELS = {Field.LABEL_OPTIONAL: "optional ", Field.LABEL_REPEATED: "repeated "}
@@ -42,8 +45,6 @@ def copy_protos(package: str, target: Path) -> None:
 
 def validate_descriptor() -> descriptor_pb2.FileDescriptorProto:
     """Give buf/validate/validate.proto as the protovalidate package carries it."""
-    from protovalidate._gen.buf.validate import validate_pb  # noqa: PLC2701  the only copy on PyPI
-
     raw = validate_pb.desc().proto.to_binary()
     return descriptor_pb2.FileDescriptorProto.FromString(raw)
 
@@ -62,6 +63,7 @@ def file_lines(file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
 
 
 def enum_lines(enum: descriptor_pb2.EnumDescriptorProto) -> Iterator[str]:
+    """Print an enum."""
     yield f"enum {enum.name} {{"
     if len({value.number for value in enum.value}) < len(enum.value):
         yield "option allow_alias = true;"
@@ -71,6 +73,7 @@ def enum_lines(enum: descriptor_pb2.EnumDescriptorProto) -> Iterator[str]:
 
 
 def message_lines(message: descriptor_pb2.DescriptorProto) -> Iterator[str]:
+    """Print a message, nested ones first."""
     yield f"message {message.name} {{"
     for enum in message.enum_type:
         yield from enum_lines(enum)
@@ -94,11 +97,13 @@ def message_lines(message: descriptor_pb2.DescriptorProto) -> Iterator[str]:
 
 
 def field_line(field: Field) -> str:
+    """Print a field without its label."""
     kind = field.type_name or SCALARS[field.type]
     return f"{kind} {field.name} = {field.number};"
 
 
-def extension_lines(extensions: list[Field]) -> Iterator[str]:
+def extension_lines(extensions: Iterable[Field]) -> Iterator[str]:
+    """Print the extensions that a file or a message declares."""
     for extension in extensions:
         yield f"extend {extension.extendee} {{"
         yield LABELS[extension.label] + field_line(extension)

@@ -117,6 +117,17 @@ func TestErrorsCarryWhatTheServerSaid(t *testing.T) {
 	}
 }
 
+func TestAnErrorNamesAWrongFieldOnce(t *testing.T) {
+	err := &Error{
+		Code:       codes.InvalidArgument,
+		Message:    "steps: must be at least 0",
+		Violations: []Violation{{Field: "steps", Description: "must be at least 0"}},
+	}
+	if got := err.Error(); got != "InvalidArgument: steps: must be at least 0" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAnErrorNamesItsRequestAsTheTrailersOfTheServerDo(t *testing.T) {
 	fake := &fakeServer{onGet: func(ctx context.Context) error {
 		if err := grpc.SetTrailer(ctx, metadata.Pairs("x-request-id", "r2")); err != nil {

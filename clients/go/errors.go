@@ -42,7 +42,7 @@ type Violation struct {
 	Description string
 }
 
-// Error gives the reason, the sentence and the wrong fields.
+// Error gives the reason, the sentence and those wrong fields that it does not name itself.
 func (e *Error) Error() string {
 	var text strings.Builder
 	text.WriteString(e.Code.String())
@@ -51,7 +51,10 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&text, ": %s", e.Message)
 	for _, violation := range e.Violations {
-		fmt.Fprintf(&text, "; %s: %s", violation.Field, violation.Description)
+		wrong := violation.Field + ": " + violation.Description
+		if !strings.Contains(e.Message, wrong) {
+			text.WriteString("; " + wrong)
+		}
 	}
 	return text.String()
 }

@@ -44,6 +44,14 @@ type Update struct {
 // Finished says whether this is the last update: the job is over.
 func (u Update) Finished() bool { return u.Job.GetDone() || u.Event.GetFinished() != nil }
 
+// Status gives the job's status after the update.
+func (u Update) Status() jobplanev1.JobStatus {
+	if u.Event != nil {
+		return u.Event.GetStatus()
+	}
+	return u.Job.GetStatus()
+}
+
 // WatchOption changes a watch.
 type WatchOption func(*watch)
 

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from jobplane.v1 import (
@@ -94,6 +95,11 @@ class FakeServer:
 
     def requests(self, method: str) -> list[Any]:
         return [request for name, request in self.calls if name == method]
+
+    def reflect(self) -> None:
+        """Answer reflection too, in v1alpha."""
+        names = ["jobplane.v1.JobService", "jobplane.v1.KindService"]
+        reflection.enable_server_reflection(names, self._server)
 
     def _add(self, service: str, module: Any) -> None:
         described = module.DESCRIPTOR.services_by_name[service.rpartition(".")[2]]

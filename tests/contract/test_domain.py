@@ -1,7 +1,12 @@
 """The contract and the engine use the same words."""
 
+from enum import StrEnum
+from typing import Any
+
 import pytest
+
 from jobplane.engine.domain import artifact, errors, event, job, status
+from jobplane.service.errors import TABLE
 from jobplane.v1 import (
     artifact_pb2,
     error_reason_pb2,
@@ -36,9 +41,9 @@ def all_errors(base: type[errors.EngineError]) -> set[type[errors.EngineError]]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_an_enum_has_the_names_of_the_engine(wire: object, prefix: str, domain: object) -> None:
-    ours = {name.removeprefix(prefix) for name in wire.keys()}  # type: ignore[attr-defined]
-    theirs = {str(value) for value in domain}  # type: ignore[attr-defined]
+def test_an_enum_has_the_names_of_the_engine(wire: Any, prefix: str, domain: type[StrEnum]) -> None:
+    ours = {value.name.removeprefix(prefix) for value in wire.DESCRIPTOR.values}
+    theirs = {str(value) for value in domain}
     assert ours - {"UNSPECIFIED"} == theirs - {"UNSPECIFIED"}
 
 
@@ -68,6 +73,14 @@ def test_every_reason_says_how_it_travels_and_what_to_do(reason: str) -> None:
     assert answer.code > 0
     assert 400 <= answer.http_status < 600
     assert answer.next_step.endswith(".")
+
+
+@pytest.mark.parametrize("error", TABLE, ids=lambda error: error.__name__)
+def test_the_server_answers_a_reason_with_the_code_of_the_contract(
+    error: type[errors.EngineError],
+) -> None:
+    answer = REASONS[error.reason].GetOptions().Extensions[options_pb2.answer]
+    assert TABLE[error].code.value[0] == answer.code
 
 
 def test_terminal_statuses_have_numbers_from_ten() -> None:

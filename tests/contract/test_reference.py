@@ -7,8 +7,8 @@ from pathlib import Path
 import protovalidate
 import pytest
 from google.protobuf import json_format, message_factory
-from jobplane.v1 import error_reason_pb2, spec_pb2
 
+from jobplane.v1 import error_reason_pb2, spec_pb2
 from tests.contract.toolbox import ROOT, methods
 
 REFERENCE = ROOT / "docs/reference"

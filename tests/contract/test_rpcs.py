@@ -5,8 +5,8 @@ import re
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
-from jobplane.v1 import options_pb2
 
+from jobplane.v1 import options_pb2
 from tests.contract.toolbox import methods
 
 RPCS = list(methods())
@@ -15,7 +15,7 @@ every_rpc = pytest.mark.parametrize("rpc", RPCS, ids=[rpc.full_name for rpc in R
 
 def routes(rpc: MethodDescriptor) -> list[tuple[str, str, str]]:
     rule = rpc.GetOptions().Extensions[annotations_pb2.http]
-    found = []
+    found: list[tuple[str, str, str]] = []
     for one in (rule, *rule.additional_bindings):
         verb = one.WhichOneof("pattern")
         if verb:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.attempt import Asked, Broke, Completed, Intent, Yielded
 from jobplane.engine.domain.errors import (

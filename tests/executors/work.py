@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -264,3 +265,55 @@ def hoard(params: Params, context: JobContext) -> Outcome:
     while True:
         kept.append(bytearray(b"\1") * (8 << 20))
         context.safe_point()
+
+
+def hoard_in_child(params: Params, context: JobContext) -> Outcome:
+    text = "k = []\nwhile True: k.append(bytearray(b'1') * (4 << 20))"
+    subprocess.run([sys.executable, "-I", "-S", "-c", text], check=False)
+    return Outcome("the child alone was ended")
+
+
+def artifact_link(params: Params, context: JobContext) -> Outcome:
+    link = context.folder / "link"
+    link.symlink_to(params["path"])
+    context.save_artifact("link", link, media_type="text/plain")
+    return Outcome()
+
+
+def talk(params: Params, context: JobContext) -> Outcome:
+    print(params["out"])
+    print(params["err"], file=sys.stderr)
+    return Outcome()
+
+
+def flood(params: Params, context: JobContext) -> Outcome:
+    left = int(params["bytes"])
+    block = b"x" * (1 << 20)
+    while left > 0:
+        left -= os.write(1, block[:left])
+    return Outcome()
+
+
+def leave_sleeper(params: Params, context: JobContext) -> Outcome:
+    sleeper = subprocess.Popen(["/bin/sleep", "300"], start_new_session=True)
+    return Outcome(str(sleeper.pid))
+
+
+def tree(params: Params, context: JobContext) -> Outcome:
+    """Three generations: a child, one that left the session, one that left its parent."""
+    text = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pid = os.fork()\n"
+        "if pid: print(pid, flush=True)\n"
+        "else: os.setsid(); time.sleep(300)\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", text]
+    orphan = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert orphan.stdout is not None
+    pid = int(orphan.stdout.readline())
+    child = subprocess.Popen(["/bin/sleep", "300"])
+    context.progress(message=f"{os.getpid()} {child.pid} {pid}")
+    orphan.wait()
+    time.sleep(300)
+    return Outcome()

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, insert, make_url, select, text
+
 from jobplane.engine.domain.job import Failure, FailureCategory, Job, JobResult, JobSpec
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.query.evaluate import evaluate
@@ -29,7 +31,6 @@ from jobplane.engine.store import listing
 from jobplane.engine.store.codec import new_job_to_row
 from jobplane.engine.store.filter import after_key, compile_filter, order_clauses
 from jobplane.engine.store.tables import job_labels, job_metrics, jobs, metadata
-from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
 POSTGRES = "JOBPLANE_TEST_POSTGRES"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

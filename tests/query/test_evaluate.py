@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.artifact import Artifact, ArtifactType
 from jobplane.engine.domain.job import Failure, FailureCategory, Job, JobResult, JobSpec
 from jobplane.engine.domain.status import JobStatus

@@ -1,6 +1,7 @@
 """The grammar: what is a filter, what is not, and where it goes wrong."""
 
 import pytest
+
 from jobplane.engine.domain.errors import InvalidFilterError
 from jobplane.engine.query.filter import MAX_BYTES, MAX_DEPTH, MAX_TERMS, parse_filter
 from jobplane.engine.query.schema import ARTIFACT_FIELDS, MODEL_FIELDS, Schema

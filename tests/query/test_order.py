@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.errors import InvalidFilterError
 from jobplane.engine.domain.job import Job, JobSpec
 from jobplane.engine.domain.status import JobStatus

@@ -1,6 +1,7 @@
 """Pages: their sizes, and where they are cut."""
 
 import pytest
+
 from jobplane.engine.domain.errors import InvalidFilterError, InvalidSpecError
 from jobplane.engine.query.expression import Everything
 from jobplane.engine.query.order import Order

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from jobplane.engine.domain.errors import InvalidPageTokenError
 from jobplane.engine.query.token import MAX_TOKEN_BYTES, Key, PageTokens
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+
 from jobplane.service.rpc.auth import Authenticator, DevAuthenticator
 from jobplane.service.server import Server
 from jobplane.service.settings import ServiceSettings
 from jobplane.service.system import ServerFacts
 from jobplane.v1 import error_details_pb2 as our_details
-
 from tests.service.fake_engine import START, FakeEngine, FakeHouse
 from tests.service.loop_thread import LoopThread
 

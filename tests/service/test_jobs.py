@@ -2,10 +2,10 @@
 
 import grpc
 import pytest
+
 from jobplane.service.settings import ServiceSettings
 from jobplane.v1 import job_pb2
 from jobplane.v1 import job_service_pb2 as wire
-
 from tests.service.fake_engine import Surprise, batch
 from tests.service.running_server import Refused, RunningServer
 

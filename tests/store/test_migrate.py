@@ -4,10 +4,11 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy.engine import make_url
+
 from jobplane.engine.store.database import open_engine, sqlite_url
 from jobplane.engine.store.migrate import SchemaError, migrate, revisions
 from jobplane.engine.store.tables import metadata
-from sqlalchemy.engine import make_url
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

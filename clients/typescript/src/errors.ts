@@ -71,9 +71,9 @@ export function toJobplaneError(thrown: unknown): JobplaneError {
     .map(({ field, description }) => ({ field, description }));
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   const request = error.findDetails(RequestInfoSchema)[0];
-  const wrong = violations.map(({ field, description }) => `; ${field}: ${description}`).join("");
   const reason = info === undefined ? "" : ` (${info.reason})`;
-  return new JobplaneError(error.code, `${Code[error.code]}${reason}: ${error.rawMessage}${wrong}`, {
+  const message = `${Code[error.code]}${reason}: ${withFields(error.rawMessage, violations)}`;
+  return new JobplaneError(error.code, message, {
     reason: info?.reason ?? "",
     metadata: info?.metadata ?? {},
     violations,
@@ -81,6 +81,12 @@ export function toJobplaneError(thrown: unknown): JobplaneError {
     requestId: request?.requestId ?? error.metadata.get("x-request-id") ?? "",
     cause: thrown,
   });
+}
+
+/** Adds the wrong fields that a sentence does not name itself. */
+function withFields(sentence: string, violations: readonly Violation[]): string {
+  const wrong = violations.map(({ field, description }) => `${field}: ${description}`);
+  return [sentence, ...wrong.filter((text) => !sentence.includes(text))].join("; ");
 }
 
 /** The codes with which a torn connection shows. */

@@ -155,6 +155,18 @@ test("an error carries what the server said", async (t) => {
   });
 });
 
+test("an error names a wrong field once", async (t) => {
+  const { client } = await serve(t, {
+    submitJob: () => {
+      const fieldViolations = [{ field: "steps", description: "must be at least 0" }];
+      throw new ConnectError("steps: must be at least 0", Code.InvalidArgument, undefined, [
+        { desc: BadRequestSchema, value: { fieldViolations } },
+      ]);
+    },
+  });
+  await assert.rejects(client.submit(SPEC), { message: "InvalidArgument: steps: must be at least 0" });
+});
+
 test("a call is bounded by the time limit of its client", async (t) => {
   const getJob = async (_: unknown, { signal }: { signal: AbortSignal }) => {
     await silence(signal);

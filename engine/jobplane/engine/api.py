@@ -4,19 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from jobplane.engine.clock import Clock
+from jobplane.engine.content.store import ContentStore
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.artifact import Artifact
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import (
+    ArtifactCorruptError,
+    ArtifactMissingError,
     ArtifactNotFoundError,
     BackendUnavailableError,
+    ContentChangedError,
     KindNotPausableError,
+    ResultNotReadyError,
 )
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job, Wait, WaitReason
@@ -66,6 +72,7 @@ class Engine:
         clock: Clock,
         tokens: PageTokens,
         crossing: Crossing,
+        content: ContentStore,
         watch_max_age_s: Callable[[], float],
     ) -> None:
         self.registry = registry
@@ -76,6 +83,7 @@ class Engine:
         self._clock = clock
         self._tokens = tokens
         self._crossing = crossing
+        self._content = content
         self._watch_max_age_s = watch_max_age_s
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -272,11 +280,27 @@ class Engine:
         def read(connection: Connection) -> Artifact:
             job = jobs.get(connection, project, job_id).job
             found = artifacts.find(connection, project, job_id, artifact_id)
+            if found is None and not job.status.is_terminal:
+                raise ResultNotReadyError(job.name, job.status)
             if found is None:
                 raise ArtifactNotFoundError(f"{job.name}/artifacts/{artifact_id}")
             return found
 
         return await self._read(read)
+
+    async def open_artifact(
+        self, project: str, job_id: str, artifact_id: str, *, expected_sha256: str = ""
+    ) -> tuple[Artifact, Path]:
+        """The artifact and where its content lies, checked to be there and whole in size."""
+        artifact = await self.get_artifact(project, job_id, artifact_id)
+        if expected_sha256 and expected_sha256 != artifact.sha256:
+            raise ContentChangedError(artifact.name, artifact.sha256)
+        path = self._content.path_of(artifact.sha256)
+        if not path.is_file():
+            raise ArtifactMissingError(artifact.name)
+        if path.stat().st_size != artifact.size_bytes:
+            raise ArtifactCorruptError(artifact.name)
+        return artifact, path
 
     async def is_ready(self) -> bool:
         """Whether the store takes writes."""

@@ -109,6 +109,7 @@ class House:
             clock=self._clock,
             tokens=PageTokens(secret),
             crossing=Crossing(asyncio.get_running_loop()),
+            content=self.content,
             watch_max_age_s=self._watch_max_age_s,
         )
         for loop in self._loops:

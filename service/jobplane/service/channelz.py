@@ -7,6 +7,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 from grpc_channelz.v1 import channelz_pb2
 from grpc_channelz.v1._servicer import ChannelzServicer
+
 from jobplane.engine.domain.errors import ResourceNotFoundError
 from jobplane.service.rpc.call import Call
 from jobplane.service.rpc.methods import Rpc

@@ -4,8 +4,9 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-import jobplane.v1 as package
 from google.protobuf.descriptor import FileDescriptor
+
+import jobplane.v1 as package
 
 PACKAGE = "jobplane.v1"
 

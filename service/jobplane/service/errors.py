@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
+
 from jobplane.engine.domain import errors
 from jobplane.engine.domain.errors import EngineError, Violation
 from jobplane.service import refusals

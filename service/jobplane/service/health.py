@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
 from grpc_health.v1 import health_pb2 as wire
+
 from jobplane.engine.domain.errors import ResourceNotFoundError
 from jobplane.service.rpc.call import Call
 

@@ -9,6 +9,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
 from grpc_reflection.v1alpha import reflection_pb2 as wire
 from grpc_reflection.v1alpha._async import ReflectionServicer
+
 from jobplane.service.rpc.call import Call
 
 _ALPHA_PACKAGE = "grpc.reflection.v1alpha"

@@ -11,6 +11,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
+
 from jobplane.service.contract import service_files
 from jobplane.service.health import HealthService
 from jobplane.service.job_changes import JobChanges

@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+
 from jobplane.engine.domain.errors import EngineError, Violation
 from jobplane.service.errors import row_of
 

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/jobplane/jobplane/clients/go"
+	jobplane "github.com/jobplane/jobplane/clients/go"
 	probev1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/probe/v1"
 	jobplanev1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/v1"
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from google.protobuf import json_format
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.follow import Span
 from jobplane.cli.reflection import Reflection

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, with_session

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.session import Session, with_session
 from jobplane.cli.table import table

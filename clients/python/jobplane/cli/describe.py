@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.lines import failure_text, metrics_text
 from jobplane.cli.report import ran_for

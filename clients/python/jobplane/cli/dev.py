@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from jobplane.cli.exits import Exit
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

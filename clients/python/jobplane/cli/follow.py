@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from jobplane.cli import interrupts
 from jobplane.cli.exits import Exit, exit_of_job
 from jobplane.cli.refusal import tell_error
@@ -17,9 +17,9 @@ from jobplane.cli.screen import screen_for
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, plain, with_session
 from jobplane.cli.units import seconds_of
-from jobplane.client import Job, JobplaneError, WatchPlan, errors
+from jobplane.client import Job, JobplaneError, Watch, WatchPlan, errors
 from jobplane.client._outcome import outcome
-from jobplane.v1 import job_pb2
+from jobplane.v1 import event_pb2, job_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +51,7 @@ CANCEL = click.option(
     "--cancel-on-interrupt", is_flag=True, help="Ctrl-C and SIGTERM cancel the job."
 )
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Every event.")
+THREAD_PATIENCE_S = 5.0
 Ends = tuple[int, job_pb2.Job | JobplaneError]
 
 
@@ -128,6 +129,7 @@ def follow(
     """Show a job until its end; gives the exit code that says how it ended."""
     on_interrupt = job.cancel if cancel_on_interrupt else None
     plan = WatchPlan(timeout_s=timeout)
+    ready: dict[str, int] = {}
     with interrupts.detaching(session, [job.id], on_interrupt=on_interrupt), ExitStack() as stack:
         screen = stack.enter_context(screen_for(session, job.id, verbose=verbose))
         events = stack.enter_context(
@@ -137,11 +139,13 @@ def follow(
         )
         for event in events:
             screen.show(event)
+            if isinstance(event.payload, event_pb2.JobEvent.ArtifactReady):
+                ready[event.payload.artifact.artifact_id] = event.payload.artifact.size_bytes
             if no_wait_input and event.status == "AWAITING_INPUT" and _still_asks(job):
                 session.say(f"job {job.id} asks; answer it with: jobplane answer {job.id}")
                 return Exit.NEEDS_INPUT
     job.refresh()
-    write_end(session, job.wire)
+    write_end(session, job.wire, artifacts=ready)
     return exit_of_job(job.wire, strict=strict)
 
 
@@ -152,32 +156,35 @@ def _still_asks(job: Job) -> bool:
 
 def _wait_for(handles: Sequence[Job], *, wanted: int, timeout_s: float | None) -> list[Ends]:
     """Ends of that many jobs, as they come."""
-    ends: queue.SimpleQueue[Ends] = queue.SimpleQueue()
-    until = None if timeout_s is None else time.monotonic() + timeout_s
-    for place, handle in enumerate(handles):
-        threading.Thread(
-            target=_report_end, args=(place, handle, timeout_s, ends.put), daemon=True
-        ).start()
-    taken: list[Ends] = []
-    while len(taken) < wanted:
-        taken.append(_next_end(ends, handles, until))
-    return taken
+    told: queue.SimpleQueue[tuple[int, JobplaneError | None]] = queue.SimpleQueue()
+    plan = WatchPlan(timeout_s=timeout_s, durable_only=True, event_types=("finished",))
+    with ExitStack() as stack:
+        for place, handle in enumerate(handles):
+            watch = stack.enter_context(handle.events(after_sequence=None, plan=plan))
+            thread = threading.Thread(target=_report_end, args=(place, watch, told.put))
+            # Left in the reverse order: the watch is closed, then its thread ends.
+            stack.callback(thread.join, THREAD_PATIENCE_S)
+            stack.callback(watch.close)
+            thread.start()
+        return [_next_end(told, handles) for _ in range(wanted)]
 
 
 def _report_end(
-    place: int, handle: Job, timeout_s: float | None, report: Callable[[Ends], None]
+    place: int, watch: Watch, report: Callable[[tuple[int, JobplaneError | None]], None]
 ) -> None:
     try:
-        report((place, handle.wait(timeout_s).wire))
+        for _ in watch:
+            pass
+        report((place, None))
     except JobplaneError as error:
         report((place, error))
 
 
-def _next_end(ends: queue.SimpleQueue[Ends], handles: Sequence[Job], until: float | None) -> Ends:
-    """Next end; in short waits, so that Ctrl-C is heard."""
+def _next_end(
+    told: queue.SimpleQueue[tuple[int, JobplaneError | None]], handles: Sequence[Job]
+) -> Ends:
+    """Next end; in short waits, so that Ctrl-C is heard. A watch always tells in the end."""
     while True:
-        try:
-            return ends.get(timeout=0.5)
-        except queue.Empty:
-            if until is not None and time.monotonic() > until + len(handles):
-                raise
+        with suppress(queue.Empty):
+            place, error = told.get(timeout=0.5)
+            return place, error or handles[place].refresh().wire

@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from google.protobuf.descriptor import FieldDescriptor
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.parameters import KINDS
 from jobplane.cli.session import Session, plain, with_session
 from jobplane.cli.table import table
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.descriptor import Descriptor
+
     from jobplane.v1 import kind_service_pb2
 
-SAMPLES = {"google.protobuf.Duration": "60s", "google.protobuf.Timestamp": "2026-01-01T00:00:00Z"}
+TYPE_NAMES = {
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_STRING: "text",
+    FieldDescriptor.TYPE_DOUBLE: "number",
+    FieldDescriptor.TYPE_FLOAT: "number",
+    FieldDescriptor.TYPE_BYTES: "base64",
+}
 
 
 @click.group()
@@ -90,6 +99,8 @@ def _short(kind: kind_service_pb2.Kind) -> str:
 
 
 def _traits(kind: kind_service_pb2.Kind) -> str:
+    if not kind.available and kind.install_hint:
+        return f"not installed: {kind.install_hint}"
     traits = [
         name
         for name, has in (
@@ -105,6 +116,9 @@ def _traits(kind: kind_service_pb2.Kind) -> str:
 def _parameters(kind: kind_service_pb2.Kind) -> list[tuple[str, str, str]]:
     """Name, type and meaning of each parameter that the schema has."""
     properties = plain(kind.json_schema).get("properties", {})
+    message = _message_of(_short(kind))
+    if not properties and message is not None:
+        return [_row(field) for field in message.fields]
     return [
         (name, str(value.get("type", "-")), str(value.get("description", "")))
         for name, value in sorted(properties.items())
@@ -135,25 +149,43 @@ def _sample_of(schema: dict[str, Any]) -> Any:
     return samples.get(str(schema.get("type")), [] if schema.get("type") == "array" else {})
 
 
-def _from_descriptor(kind: str) -> dict[str, Any]:
-    """Every field of the kind's own message, with a value of its type."""
+def _message_of(kind: str) -> Descriptor | None:
+    """Message of a built-in kind's parameters."""
     member = next((field for field in KINDS if field.name == kind), None)
-    if member is None or member.message_type is None:
-        return {}
-    return _members(member.message_type, depth=2)
+    return None if member is None else member.message_type
+
+
+def _from_descriptor(kind: str) -> dict[str, Any]:
+    """Every field of the kind's own message; null leaves it to the server's default."""
+    message = _message_of(kind)
+    return {} if message is None else _members(message, depth=2)
 
 
 def _members(message: Descriptor, *, depth: int) -> dict[str, Any]:
-    return {field.name: _sample(field, depth) for field in message.fields}
+    return {field.name: _blank(field, depth) for field in message.fields}
 
 
-def _sample(field: FieldDescriptor, depth: int) -> Any:
+def _blank(field: FieldDescriptor, depth: int) -> Any:
+    nested = field.message_type
     if field.is_repeated:
-        return {} if field.message_type and field.message_type.GetOptions().map_entry else []
-    if field.message_type is not None:
-        full_name = str(field.message_type.full_name)
-        nested = _members(field.message_type, depth=depth - 1) if depth else {}
-        return SAMPLES.get(full_name, nested)
+        return {} if nested is not None and nested.GetOptions().map_entry else []
+    is_choice = field.containing_oneof is not None
+    if nested is None or is_choice or not depth or is_well_known(nested):
+        return None
+    return _members(nested, depth=depth - 1)
+
+
+def is_well_known(message: Descriptor) -> bool:
+    """Whether the message has a JSON form of its own, as Duration has."""
+    return str(message.full_name).startswith("google.protobuf.")
+
+
+def _row(field: FieldDescriptor) -> tuple[str, str, str]:
+    """Name and type of a field, and what it may be."""
+    many = "list of " if field.is_repeated else ""
     if field.enum_type is not None:
-        return str(field.enum_type.values[-1 if len(field.enum_type.values) == 1 else 1].name)
-    return field.default_value
+        names = ", ".join(str(value.name) for value in field.enum_type.values)
+        return str(field.name), f"{many}choice", names
+    if field.message_type is not None:
+        return str(field.name), f"{many}{field.message_type.name}", ""
+    return str(field.name), many + TYPE_NAMES.get(field.type, "whole number"), ""

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.filters import build_filter
 from jobplane.cli.follow import Span

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+
 from jobplane.cli.refusal import tell_error, tell_usage, wants_json
 
 if TYPE_CHECKING:

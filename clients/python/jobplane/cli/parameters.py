@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from jobplane.client import specs
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
 from jobplane.client import errors
 from jobplane.client._status import error_of
 

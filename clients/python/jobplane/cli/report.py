@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from jobplane.cli.lines import failure_text, metrics_text
 from jobplane.cli.screen import colored
 from jobplane.cli.session import plain
-from jobplane.cli.units import span
+from jobplane.cli.units import size, span
 from jobplane.client._event import instant
 from jobplane.client._outcome import SUCCESSES, status_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from jobplane.cli.session import Session
     from jobplane.v1 import job_pb2
 
 
-def write_end(session: Session, job: job_pb2.Job) -> None:
+def write_end(
+    session: Session, job: job_pb2.Job, *, artifacts: Mapping[str, int] | None = None
+) -> None:
     """The end of a job in the asked form."""
     if session.output == "name":
         session.write(job.name)
@@ -27,6 +30,9 @@ def write_end(session: Session, job: job_pb2.Job) -> None:
         session.write_json(plain(job))
     else:
         session.write(final_line(job))
+        if artifacts and not session.quiet:
+            told = " · ".join(f"{name} {size(count)}" for name, count in artifacts.items())
+            session.write(f"artifacts: {told}")
         if job.done:
             session.say(next_steps(job))
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import click
+
 from jobplane.cli.lines import line_of, metrics_text
 from jobplane.cli.session import plain
 from jobplane.cli.units import clock
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from rich.progress import Progress, TaskID
+
     from jobplane.cli.session import Session
     from jobplane.client import Event, Interruption
-    from rich.progress import Progress, TaskID
 
 COLORS = {
     "SUCCEEDED": "green",

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
+
 from jobplane.client import errors
 
 if TYPE_CHECKING:

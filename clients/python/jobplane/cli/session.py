@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
     from jobplane.client import Client
 
 FORMATS = ("table", "wide", "json", "jsonl", "name")

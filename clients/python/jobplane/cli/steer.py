@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.report import final_line
 from jobplane.cli.selection import find_job

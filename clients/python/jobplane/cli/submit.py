@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from jobplane.cli import interrupts
 from jobplane.cli.exits import Exit, exit_of_job
 from jobplane.cli.follow import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version as version_of
 
 import click
+
 from jobplane.cli.exits import Exit
 from jobplane.cli.session import Session, plain, with_session
 

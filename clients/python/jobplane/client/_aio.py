@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
+
 from jobplane.client import _requests as requests
 from jobplane.client._aio_job import AsyncJob
 from jobplane.client._aio_watch import AsyncStream, AsyncWatch

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
+
 from jobplane.client._requests import watch_request
 from jobplane.client._status import error_of
 from jobplane.client._steps import Fail, Interruption, Open, Read, Stop, WatchPlan

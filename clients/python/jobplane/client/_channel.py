@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import descriptor_pb2
+
 from jobplane.v1 import artifact_service_pb2, job_service_pb2, kind_service_pb2, system_service_pb2
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
+
 from jobplane.client import _requests as requests
 from jobplane.client._artifact import Artifact
 from jobplane.client._channel import call_metadata, open_channel

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+
 from jobplane.client import errors
 from jobplane.v1 import job_pb2, job_service_pb2, spec_pb2
 

@@ -5,6 +5,7 @@ client.submit(specs.JobSpec(probe=specs.Probe(steps=3), policy=specs.RunPolicy(m
 """
 
 from google.protobuf.duration_pb2 import Duration
+
 from jobplane.kinds.answer_run.v1.answer_run_pb2 import AnswerRunSpec as AnswerRun
 from jobplane.kinds.autopilot.v1.autopilot_pb2 import AutopilotSpec as Autopilot
 from jobplane.kinds.backtest.v1.backtest_pb2 import BacktestSpec as Backtest

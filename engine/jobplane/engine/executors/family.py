@@ -181,18 +181,19 @@ class Family:
         )
 
     def _lose(self, source: socket.socket, keeper: subprocess.Popen[bytes]) -> None:
-        """Give up on a keeper that is gone; the next spawn starts another, which cleans up."""
+        """Give up on a keeper that is gone, and have another clean up after it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            keeper.wait(_CLOSE_S)
         with self._lock:
             if self._socket is source:
                 self._socket = None
             children = tuple(self._children.values())
             self._children.clear()
-            is_expected = self._is_closed
             source.close()
-        if not is_expected:
-            _log.error("the keeper of children is gone", extra={"code": keeper.poll()})
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            keeper.wait(_CLOSE_S)
+            if not self._is_closed:
+                _log.error("the keeper of children is gone", extra={"code": keeper.returncode})
+                with contextlib.suppress(OSError):
+                    self._connected()
         for child in children:
             child.ended(Exit(code=None))
 

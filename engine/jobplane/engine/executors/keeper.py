@@ -260,6 +260,7 @@ class Keeper:
 def main() -> None:
     """Serve the server at the other end of the socket that argv names."""
     server = socket.socket(fileno=int(sys.argv[1]))
+    server.set_inheritable(False)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.umask(0o077)
     os.chdir("/")

@@ -206,9 +206,12 @@ class ThreadExecutor:
         live = _Live(assignment, self._reports)
         with self._lock:
             self._live[assignment.fence] = live
-            if self._stopped:
-                live.verdict = failures.server_stopped()
-        self._queue.put(live)
+        if self._stopped:
+            # No pool is left to tell the end.
+            live.verdict = failures.server_stopped()
+            threading.Thread(target=self._run, args=(live,), name="attempt", daemon=True).start()
+        else:
+            self._queue.put(live)
 
     def control(self, fence: tuple[str, str, int], intent: Intent) -> None:
         """Pass an intent on; KILL abandons the attempt."""

@@ -34,8 +34,9 @@ class Statement:
         dialect = connection.dialect
         if dialect.name not in self._compiled:
             compiled = self._clause.compile(dialect=dialect)  # type: ignore[attr-defined]  # every Core statement has it
+            # A value that the statement itself brings, None among them, is not asked for.
             constants = {
-                name: value for name, value in compiled.params.items() if value is not None
+                name: bind.value for name, bind in compiled.binds.items() if not bind.required
             }
             order = tuple(compiled.positiontup) if compiled.positional else None
             self._compiled[dialect.name] = _Compiled(str(compiled), order, constants)

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
+
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 
 # A Struct keeps numbers as doubles: beyond this, integers lose digits on the way.

@@ -1,6 +1,7 @@
 """Jobs, as they go out."""
 
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+
 from jobplane.engine.domain.job import (
     ControlRequest,
     DefaultAction,

@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+
 from jobplane.engine.domain.job import RunPolicy
 from jobplane.engine.kinds.base import Isolation, Kind
 from jobplane.service.convert.scalar import EnumMap, optional

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

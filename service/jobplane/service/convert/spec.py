@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from google.protobuf.message import Message
+
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 from jobplane.engine.domain.job import (
     Condition,

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from google.protobuf.duration_pb2 import Duration
+
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 from jobplane.engine.domain.event import PAYLOAD_TYPES
 from jobplane.service.convert.scalar import duration_from_wire

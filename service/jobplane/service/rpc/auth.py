@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from google.protobuf.message import Message
+
 from jobplane.service.refusals import ForbiddenError
 from jobplane.service.rpc.methods import Access, Rpc
 from jobplane.v1 import options_pb2 as options

@@ -7,6 +7,7 @@ from typing import Any, cast
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
+
 from jobplane.engine.domain.errors import (
     InvalidSpecError,
     PayloadTooLargeError,

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+
 from jobplane.engine.domain.errors import (
     DrainingError,
     EngineError,

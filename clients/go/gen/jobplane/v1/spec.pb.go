@@ -544,7 +544,7 @@ type RunPolicy struct {
 	MaxAttempts int32 `protobuf:"varint,4,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	// Wait before the second attempt; 0 s..24 h, default 1 s.
 	InitialBackoff *durationpb.Duration `protobuf:"bytes,5,opt,name=initial_backoff,json=initialBackoff,proto3" json:"initial_backoff,omitempty"`
-	// Ceiling of the wait; 0 s..24 h, default 5 min.
+	// Ceiling of the wait; 0 s..24 h, default 60 s.
 	MaxBackoff *durationpb.Duration `protobuf:"bytes,6,opt,name=max_backoff,json=maxBackoff,proto3" json:"max_backoff,omitempty"`
 	// Factor of the wait from one attempt to the next, 1..100; 0 means the default of 2.
 	BackoffMultiplier float64 `protobuf:"fixed64,7,opt,name=backoff_multiplier,json=backoffMultiplier,proto3" json:"backoff_multiplier,omitempty"`
@@ -556,7 +556,7 @@ type RunPolicy struct {
 	CheckpointInterval *durationpb.Duration `protobuf:"bytes,10,opt,name=checkpoint_interval,json=checkpointInterval,proto3" json:"checkpoint_interval,omitempty"`
 	// Not before this time; a time in the past means now.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// How long the record and artifacts stay after the end; 0 s..3650 d, default the server's.
+	// How long the record and artifacts stay after the end; 0 s..3650 d, default 30 d.
 	Retention *durationpb.Duration `protobuf:"bytes,12,opt,name=retention,proto3" json:"retention,omitempty"`
 	// Deadline by stage, for example "eda": 120 s; at most 64, up to 365 d each.
 	StageTimeouts map[string]*durationpb.Duration `protobuf:"bytes,13,rep,name=stage_timeouts,json=stageTimeouts,proto3" json:"stage_timeouts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

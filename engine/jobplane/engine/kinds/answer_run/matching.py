@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from os.path import commonprefix
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
@@ -11,7 +12,7 @@ from jobplane.engine.kinds.answer_run.dating import mentions_time
 from jobplane.engine.kinds.answer_run.language import Word, content_words, meanings, stem, words
 from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
-from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
+from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS, MONTHS
 
 # A single sentence must cover this much of what the question's words tell.
 THRESHOLD = 0.6
@@ -34,6 +35,10 @@ _NEAR_BONUS = 0.05
 _DIRECT_BONUS = 0.1
 _POINTING_MALUS = 0.05
 
+_YEAR_DIGITS = 4
+_BEFORE_YEARS = frozenset(
+    "in by since until of from to before after during and year spring summer autumn winter".split()
+)
 _POINTS_BACK = re.compile(
     r"^(?:of th(?:is|ese|em)|it|its|they|their|these|this|those|that|he|his|she|her|both|most|some|all|each|"
     r"the (?:money|rest|same|latter|former))\b",
@@ -267,7 +272,17 @@ def says_wanted(question: SubQuestion, unit: Unit) -> bool:
 
 
 def _new_numbers(text: str, asked: set[str]) -> set[str]:
-    return {word.stem for word in words(text) if word.is_number} - asked
+    """Numbers that the question did not bring along, and that are no part of a date."""
+    found: set[str] = set()
+    before = ""
+    for word, following in pairwise([*words(text), Word("", 0, "-")]):
+        dated = before in _BEFORE_YEARS or before in MONTHS
+        year = dated and word.surface.isdigit() and len(word.surface) == _YEAR_DIGITS
+        day = following.surface.casefold() in MONTHS
+        if word.is_number and not year and not day:
+            found.add(word.stem)
+        before = word.surface.casefold()
+    return found - asked
 
 
 def _names_somebody(text: str, asked: set[str]) -> bool:

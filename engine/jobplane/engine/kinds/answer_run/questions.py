@@ -48,13 +48,13 @@ _WANTED: tuple[tuple[Wanted, re.Pattern[str]], ...] = tuple(
         (
             Wanted.MONEY,
             r"how (?:much|high|large|big|expensive)\b.{0,80}?\b(?:costs?|pay|paid|price|fee|grant|deposit|salary|wage|fine|budget|money|loan|subsidy|tax|rent|premium)\b"
-            r"|what (?:is|was|are|were|will be)?\s?(?:the |a )?(?:\w+ ){0,3}?(?:price|cost|fee|salary|wage|fine|deposit|premium|rent)\b"
+            r"|what (?:is|was|are|were|will be) (?:the |a )?(?:\w+ ){0,3}?(?:price|cost|fee|salary|wage|fine|deposit|premium|rent)\b"
             r"|what (?:do|does|did|will|would) .{1,60}\bcosts?\b|how expensive\b|what premium\b",
         ),
         (
             Wanted.NUMBER,
             r"how (?:many|much|high|large|big|far|tall|deep|wide|heavy|fast|punctual|expensive|low|hot|cold|loud|strong)\b"
-            r"|what (?:is|was|are|were|will be)?\s?(?:the )?(?:\w+ ){0,3}?(?:price|cost|fee|share|percentage|number|amount|rate|level|average|total|discount|deposit|capacity|mean|fine|salary|population|length|height|width|size|budget|range|sum)\b"
+            r"|what (?:is|was|are|were|will be) (?:the )?(?:\w+ ){0,3}?(?:share|percentage|number|amount|rate|level|average|total|discount|capacity|mean|limit|output|population|length|height|width|size|budget|range|sum)\b"
             r"|what (?:do|does|did|will) .{1,60}\bcosts?\b|what (?:share|percentage|proportion|discount)\b",
         ),
         (Wanted.NAME, r"who\b|whom\b|whose\b|which (?:person|company|firm|organi[sz]ation|shipyard|maker|supplier)\b"),

@@ -57,8 +57,6 @@ class Replay:
     simulated: Floats
     # Index into BLOCKED_REASONS.
     blocked: Ints
-    # Simulated pnl of the trading day so far, this trade included.
-    day_pnl: Floats
     # Trades that a rule of bias changed, by the last rule that did.
     deferred: Flags
     rescaled: Flags
@@ -100,16 +98,14 @@ def replay(
     simulated = np.where(capped, floor, simulated) + 0.0
     any_bias = deferred | rescaled | held
     blocked = np.where(any_bias, BLOCKED_REASONS.index(BIAS), 0).astype(np.int64)
-    starts = group_starts([trades.day])
     breached = np.zeros(0, np.int64)
     if rules.daily_limit:
-        late, breached = after_breach(simulated, starts, trades.day, daily_max_loss)
+        late, breached = after_breach(simulated, trades.day, daily_max_loss)
         simulated = np.where(late, 0.0, simulated)
         blocked = np.where(late, BLOCKED_REASONS.index(DAILY_MAX_LOSS), blocked)
     return Replay(
         simulated=simulated,
         blocked=blocked,
-        day_pnl=grouped_cumsum(simulated, starts),
         deferred=deferred,
         rescaled=rescaled,
         capped=capped,
@@ -146,14 +142,14 @@ def defer(trades: Trades, deferred: Flags, limits: Thresholds) -> Floats:
 
 
 def after_breach(
-    simulated: Floats, starts: Ints, days: Ints, daily_max_loss: float
+    simulated: Floats, days: Ints, daily_max_loss: float
 ) -> tuple[Flags, Ints]:
     """Tell which trades come after their day hit the limit, and on which days that was.
 
     The trade that hits it counts; those after it don't happen.
     """
-    running = grouped_cumsum(simulated, starts)
-    hit = running <= -daily_max_loss
+    starts = group_starts([days])
+    hit = grouped_cumsum(simulated, starts) <= -daily_max_loss
     sizes = np.diff(np.append(starts, len(simulated)))
     seen = np.cumsum(hit)
     before_day = np.repeat(seen[starts] - hit[starts], sizes)

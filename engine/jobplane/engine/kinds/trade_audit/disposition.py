@@ -93,68 +93,82 @@ class _Book:
             account[lots],
             asset[lots],
             {code: np.unique(trades.day[known & (account == code)]) for code in used},
-            _Quotes.of(trades, entry_day, known),
+            _Quotes.of(trades, entry_day, known, np.unique(asset[lots])),
         )
 
     def paper(self, safe_point: SafePoint) -> tuple[int, int]:
         """Count paper gains and losses over all nights."""
-        order = np.lexsort((self.opened, self.holder))
-        starts = np.flatnonzero(np.diff(self.holder[order], prepend=-1))
-        begins, nights = self._nights(order, starts, safe_point)
-        sizes = np.array([len(some) for some in nights], np.int64)
-        if not sizes.sum():
+        lot, night = self._nights(safe_point)
+        spans = [_Span.of(days, self.holder, self.holder[lot], night) for days in self._days()]
+        held = (spans[0].hi - spans[0].lo) > (spans[1].hi - spans[1].lo)
+        lot, night = lot[held], night[held]
+        if not len(lot):
             return 0, 0
-        night = np.concatenate(nights)
-        which = np.repeat(begins, sizes)
-        lot = order[which]
+        safe_point()
         marks = self.quotes.at(self.asset[lot], night)
+        short = self.short[lot]
         gains = losses = 0
-        for days, sign in ((self.opened, 1), (self.closed, -1)):
-            safe_point()
-            lower, same, count = self._compare(days, lot, night, marks, safe_point)
-            higher = count - lower - same
-            short = self.short[lot]
+        # Those open at a night's end: opened by then, less closed by then.
+        for span, sign in zip(spans, (1, -1), strict=True):
+            prices = self.price[span.order]
+            lower, higher = compare(prices, span.lo[held], span.hi[held], marks, safe_point)
             gains += sign * int(np.where(short, higher, lower).sum())
             losses += sign * int(np.where(short, lower, higher).sum())
         return gains, losses
 
-    def _nights(self, order: Ints, starts: Ints, safe_point: SafePoint) -> tuple[Ints, list[Ints]]:
-        """Give, per holder, its first lot in `order` and the exit days it held lots over."""
-        ends = np.append(starts[1:], len(order))
-        last = np.maximum.reduceat(self.closed[order], starts)
-        nights: list[Ints] = []
-        for start, end, final in zip(starts, ends, last, strict=True):
-            if len(nights) % 1024 == 0:
-                safe_point()
-            del end
-            days = self.exit_days[int(self.account[order[start]])]
-            since = np.searchsorted(days, self.opened[order[start]], side="left")
-            until = np.searchsorted(days, final, side="left")
-            nights.append(days[since:until])
-        return starts, nights
+    def _days(self) -> tuple[Ints, Ints]:
+        return self.opened, self.closed
 
-    def _compare(
-        self, days: Ints, lot: Ints, night: Ints, marks: Floats, safe_point: SafePoint
-    ) -> tuple[Ints, Ints, Ints]:
-        """Count, per night, the lots whose `days` came by then: below, at the mark, and all."""
-        order = np.lexsort((days, self.holder))
-        span = int(days.max()) - int(days.min()) + 2
-        floor = int(days.min())
-        keys = self.holder[order] * span + (days[order] - floor)
-        holder = self.holder[lot]
-        lo = np.searchsorted(keys, holder * span, side="left")
+    def _nights(self, safe_point: SafePoint) -> tuple[Ints, Ints]:
+        """Give the exit days that each holder may have held lots over, with one of its lots."""
+        order = np.lexsort((self.opened, self.holder))
+        starts = np.flatnonzero(np.diff(self.holder[order], prepend=-1))
+        final = np.maximum.reduceat(self.closed[order], starts)
+        nights: list[Ints] = []
+        for number, (start, end) in enumerate(zip(order[starts], final, strict=True)):
+            if number % 1024 == 0:
+                safe_point()
+            days = self.exit_days[int(self.account[start])]
+            since, until = np.searchsorted(days, (self.opened[start], end), side="left")
+            nights.append(days[since:until])
+        sizes = np.array([len(some) for some in nights], np.int64)
+        return np.repeat(order[starts], sizes), np.concatenate(nights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Lots sorted by holder and day; per question, those of its holder up to its night."""
+
+    order: Ints
+    lo: Ints
+    hi: Ints
+
+    @classmethod
+    def of(cls, days: Ints, holders: Ints, asked: Ints, night: Ints) -> "_Span":
+        order = np.lexsort((days, holders))
+        floor, span = int(days.min()), int(days.max()) - int(days.min()) + 2
+        keys = holders[order] * span + (days[order] - floor)
+        lo = np.searchsorted(keys, asked * span, side="left")
         reach = np.clip(night - floor, -1, span - 1)
-        hi = np.searchsorted(keys, holder * span + reach, side="right")
-        hi = np.maximum(hi, lo)
-        prices = self.price[order]
-        both = np.concatenate((lo, lo)), np.concatenate((hi, hi))
-        distinct, codes = np.unique(prices, return_inverse=True)
-        below = np.searchsorted(distinct, marks, side="left")
-        up_to = np.searchsorted(distinct, marks, side="right")
-        limits = np.concatenate((below, up_to))
-        counts = count_below(codes.astype(np.int64), *both, limits, safe_point=safe_point)
-        lower, not_higher = counts[: len(lo)], counts[len(lo) :]
-        return lower, not_higher - lower, hi - lo
+        hi = np.searchsorted(keys, asked * span + reach, side="right")
+        return cls(order, lo, np.maximum(lo, hi))
+
+
+def compare(
+    prices: Floats, lo: Ints, hi: Ints, marks: Floats, safe_point: SafePoint
+) -> tuple[Ints, Ints]:
+    """Count, per question, the prices[lo:hi] that lie below and above its mark."""
+    distinct, codes = np.unique(prices, return_inverse=True)
+    below = np.searchsorted(distinct, marks, side="left")
+    up_to = np.searchsorted(distinct, marks, side="right")
+    counts = count_below(
+        codes.astype(np.int64),
+        np.concatenate((lo, lo)),
+        np.concatenate((hi, hi)),
+        np.concatenate((below, up_to)),
+        safe_point=safe_point,
+    )
+    return counts[: len(lo)], hi - lo - counts[len(lo) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +181,20 @@ class _Quotes:
     span: int
 
     @classmethod
-    def of(cls, trades: Trades, entry_day: Ints, known: Flags) -> "_Quotes":
+    def of(cls, trades: Trades, entry_day: Ints, known: Flags, assets_held: Ints) -> "_Quotes":
         asset = trades.asset.codes.astype(np.int64)
+        held = np.isin(asset, assets_held)
         # A price beside an entry time is that of the entry; else that of the execution.
         sold = np.where(known, trades.exit_price, trades.price)
-        bought = known & ~np.isnan(trades.price)
-        closed = ~np.isnan(sold)
+        bought = held & known & ~np.isnan(trades.price)
+        closed = held & ~np.isnan(sold)
         times = np.concatenate((trades.entry[bought], trades.timestamp[closed]))
         days = np.concatenate((entry_day[bought], trades.day[closed]))
         assets = np.concatenate((asset[bought], asset[closed]))
         prices = np.concatenate((trades.price[bought], sold[closed]))
-        order = np.lexsort((times, assets))
         floor = int(days.min())
         span = int(days.max()) - floor + 2
+        order = np.lexsort((times, assets))
         return cls(assets[order] * span + days[order] - floor, prices[order], floor, span)
 
     def at(self, asset: Ints, day: Ints) -> Floats:

@@ -8,7 +8,15 @@ from jobplane.engine.kinds.trade_audit.counterfactual import Replay
 from jobplane.engine.kinds.trade_audit.detective import Findings
 from jobplane.engine.kinds.trade_audit.options import Thresholds
 from jobplane.engine.kinds.trade_audit.skeleton import BADGES, PHASES
-from jobplane.engine.kinds.trade_audit.trades import Flags, Floats, Ints, Labels, Trades
+from jobplane.engine.kinds.trade_audit.trades import (
+    Flags,
+    Floats,
+    Ints,
+    Labels,
+    Trades,
+    group_starts,
+    grouped_cumsum,
+)
 
 # Quantiles by name; impact looks at positive impacts, loss at losses, win at wins.
 QUANTILES = {
@@ -50,7 +58,9 @@ def grade(trades: Trades, findings: Findings, replay: Replay, limits: Thresholds
     impact = np.abs(pnl - replay.simulated)
     cuts = quantile_cuts(pnl, impact)
     streak = losing_streak(pnl, trades.account)
-    near = replay.day_pnl <= -limits.near_limit_share * replay.daily_max_loss
+    # The disciplined day so far, this trade included.
+    day_pnl = grouped_cumsum(replay.simulated, group_starts([trades.day]))
+    near = day_pnl <= -limits.near_limit_share * replay.daily_max_loss
     rules = _Rules(pnl, impact, streak, near, findings.any_bias, replay.risk_blocked, cuts)
     fits = rules.fits()
     return Grades(

@@ -1,11 +1,14 @@
 """Tables: the trades as CSV that a spreadsheet can open safely, and as Parquet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -14,7 +17,7 @@ from jobplane.engine.kinds.trade_audit.counterfactual import BLOCKED_REASONS
 from jobplane.engine.kinds.trade_audit.detective import holding_seconds
 from jobplane.engine.kinds.trade_audit.reading import BATCH_ROWS
 from jobplane.engine.kinds.trade_audit.skeleton import BADGES
-from jobplane.engine.kinds.trade_audit.trades import NO_TIME, SECOND, Floats, Ints, Labels, Trades
+from jobplane.engine.kinds.trade_audit.trades import NO_TIME, SECOND, Ints, Labels, Trades
 
 # Text that begins with one of these is a formula to a spreadsheet.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -27,8 +30,8 @@ def normalized(audit: Audit) -> Columns:
     trades = audit.trades
     return {
         "row": trades.row,
-        "timestamp": times(trades.timestamp),
-        "entry_timestamp": times(trades.entry),
+        "timestamp": Instants(trades.timestamp),
+        "entry_timestamp": Instants(trades.entry),
         "asset": trades.asset,
         "side": trades.side,
         "quantity": trades.quantity,
@@ -76,7 +79,7 @@ def counterfactual(audit: Audit) -> Columns:
 def _head(trades: Trades) -> Columns:
     return {
         "row": trades.row,
-        "timestamp": times(trades.timestamp),
+        "timestamp": Instants(trades.timestamp),
         "account": trades.account,
         "asset": trades.asset,
         "side": trades.side,
@@ -85,66 +88,87 @@ def _head(trades: Trades) -> Columns:
     }
 
 
-def times(values: Ints) -> Any:
-    """Give UTC times in the coarsest unit that keeps them exact; null where unknown."""
-    known = values != NO_TIME
-    some = values[known]
-    for unit, size in (("s", SECOND), ("ms", SECOND // 1000), ("us", 1)):
-        if size == 1 or not (some % size).any():
-            scaled = np.where(known, values // size, 0)
-            return pa.array(scaled, pa.int64(), mask=~known).cast(pa.timestamp(unit, "UTC"))
-    raise AssertionError("microseconds are always exact")
+@dataclass(frozen=True, slots=True)
+class Instants:
+    """Times of a column: RFC 3339 text in CSV, UTC timestamps in Parquet."""
+
+    values: Ints
+
+    def unit(self) -> tuple[str, int]:
+        """Give the coarsest unit that keeps all of them exact, and its microseconds."""
+        some = self.values[self.values != NO_TIME]
+        for name, size in (("s", SECOND), ("ms", SECOND // 1000)):
+            if not (some % size).any():
+                return name, size
+        return "us", 1
+
+    def batch(self, start: int, unit: tuple[str, int], *, text: bool) -> Any:
+        """Give some of the times as arrow has them; null where unknown."""
+        name, size = unit
+        some = self.values[start : start + BATCH_ROWS]
+        unknown = some == NO_TIME
+        stamps = pa.array(np.where(unknown, 0, some // size), pa.int64(), mask=unknown)
+        if not text:
+            return stamps.cast(pa.timestamp(name, "UTC"))
+        # Arrow writes "2024-01-02 10:00:00"; with a zone it would take twenty times as long.
+        naive = stamps.cast(pa.timestamp(name)).cast(pa.string())
+        joined = pc.binary_replace_slice(naive, 10, 11, "T")
+        return pc.binary_join_element_wise(joined, "Z", "")
 
 
 def write_csv(columns: Columns, path: Path, *, safe_point: Callable[[], None]) -> None:
     """Write columns as CSV; text that a spreadsheet would run gets a leading quote mark."""
-    fields = {name: _text_safe(column) for name, column in columns.items()}
-    schema = _schema(fields)
-    rows = len(next(iter(fields.values())))
-    with pa_csv.CSVWriter(path, schema) as writer:
-        for start in range(0, max(rows, 1), BATCH_ROWS):
+    batches = _batches({name: _text_safe(column) for name, column in columns.items()}, flat=True)
+    first = next(batches)
+    with pa_csv.CSVWriter(path, first.schema) as writer:
+        for batch in chain([first], batches):
             safe_point()
-            arrays = [_arrow(column, start, flat=True) for column in fields.values()]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            writer.write_batch(batch)
 
 
 def write_parquet(columns: Columns, path: Path, *, safe_point: Callable[[], None]) -> None:
     """Write columns as Parquet in row groups that serve pages; text as it is."""
-    schema = _schema(columns, flat=False)
-    rows = len(next(iter(columns.values())))
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, max(rows, 1), BATCH_ROWS):
+    batches = _batches(columns, flat=False)
+    first = next(batches)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for batch in chain([first], batches):
             safe_point()
-            arrays = [_arrow(column, start, flat=False) for column in columns.values()]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            writer.write_batch(batch)
 
 
-def _schema(columns: Columns, *, flat: bool = True) -> Any:
-    kinds = {name: _arrow(column, 0, flat=flat).type for name, column in columns.items()}
-    return pa.schema(list(kinds.items()))
+def _batches(columns: Columns, *, flat: bool) -> Iterator[Any]:
+    """Yield the columns in pieces; `flat` for CSV, which has neither types nor dictionaries."""
+    units = {
+        name: column.unit() for name, column in columns.items() if isinstance(column, Instants)
+    }
+    rows = next(len(column) for column in columns.values() if isinstance(column, np.ndarray))
+    for start in range(0, max(rows, 1), BATCH_ROWS):
+        yield pa.RecordBatch.from_pydict(
+            {
+                name: column.batch(start, units[name], text=flat)
+                if isinstance(column, Instants)
+                else _batch(column, start, flat=flat)
+                for name, column in columns.items()
+            }
+        )
 
 
 def _text_safe(column: Any) -> Any:
-    """Defuse text column by its distinct values."""
+    """Defuse a text column by its distinct values."""
     if not isinstance(column, Labels):
         return column
     values = (f"'{text}" if text.startswith(_FORMULA_STARTS) else text for text in column.values)
     return Labels(column.codes, tuple(values))
 
 
-def _arrow(column: Any, start: int, *, flat: bool) -> Any:
-    """Give a batch of a column as arrow has it; NaN becomes null."""
+def _batch(column: Any, start: int, *, flat: bool) -> Any:
+    """Give some of a column as arrow has it; NaN becomes null."""
     if isinstance(column, Labels):
         codes = pa.array(column.codes[start : start + BATCH_ROWS])
         values = pa.array(column.values, pa.string())
         return values.take(codes) if flat else pa.DictionaryArray.from_arrays(codes, values)
     some = column[start : start + BATCH_ROWS]
-    if isinstance(some, np.ndarray) and some.dtype == np.float64:
-        return pa.array(_positive_zero(some), pa.float64(), from_pandas=True)
-    return some if isinstance(some, pa.Array) else pa.array(some)
-
-
-def _positive_zero(values: Floats) -> Floats:
-    """Give the values with 0 for -0."""
-    result: Floats = values + 0.0
-    return result
+    if some.dtype == np.float64:
+        # Adding 0 makes 0 of -0.
+        return pa.array(some + 0.0, pa.float64(), from_pandas=True)
+    return pa.array(some)

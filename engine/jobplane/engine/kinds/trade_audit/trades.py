@@ -116,10 +116,20 @@ def group_starts(keys: Sequence[Ints] | Sequence[npt.NDArray[np.int32]]) -> Ints
 def grouped_cumsum(values: Floats, starts: Ints) -> Floats:
     """Give running sums that begin anew at each of `starts`.
 
-    Every group is summed by itself, so no group's total depends on those before it.
+    Every group is summed by itself, one addition after the other, so that its sums are
+    those a person would get, whatever comes before it.
     """
-    result = np.empty_like(values)
-    ends = np.append(starts[1:], len(values))
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        np.cumsum(values[start:end], out=result[start:end])
+    result = values.copy()
+    sizes = np.diff(np.append(starts, len(values)))
+    longest = int(sizes.max(initial=0))
+    if len(starts) <= longest:
+        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+            np.add.accumulate(values[start : start + size], out=result[start : start + size])
+        return result
+    # Many small groups: add the second trade of each, then the third of each that has one.
+    order = np.argsort(-sizes, kind="stable")
+    firsts, lengths = starts[order], sizes[order]
+    for place in range(1, longest):
+        at = firsts[: int(np.searchsorted(-lengths, -place, side="left"))] + place
+        result[at] += result[at - 1]
     return result

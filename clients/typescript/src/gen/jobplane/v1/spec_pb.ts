@@ -295,7 +295,7 @@ export type RunPolicy = Message<"jobplane.v1.RunPolicy"> & {
   initialBackoff?: Duration | undefined;
 
   /**
-   * Ceiling of the wait; 0 s..24 h, default 5 min.
+   * Ceiling of the wait; 0 s..24 h, default 60 s.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 6;
    */
@@ -337,7 +337,7 @@ export type RunPolicy = Message<"jobplane.v1.RunPolicy"> & {
   startTime?: Timestamp | undefined;
 
   /**
-   * How long the record and artifacts stay after the end; 0 s..3650 d, default the server's.
+   * How long the record and artifacts stay after the end; 0 s..3650 d, default 30 d.
    *
    * @generated from field: google.protobuf.Duration retention = 12;
    */

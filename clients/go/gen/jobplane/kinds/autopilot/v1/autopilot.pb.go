@@ -8,7 +8,6 @@ package autopilotv1
 
 import (
 	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
-	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -217,7 +216,7 @@ type AutopilotResult struct {
 	// Mean over folds.
 	DisagreementMean *float64        `protobuf:"fixed64,6,opt,name=disagreement_mean,json=disagreementMean,proto3,oneof" json:"disagreement_mean,omitempty"`
 	Data             *v1.DataSummary `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
-	DataMode         v11.DataMode    `protobuf:"varint,8,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	DataMode         v1.DataMode     `protobuf:"varint,8,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.kinds.quant.v1.DataMode" json:"data_mode,omitempty"`
 	// Names of the models that were trained, by horizon.
 	ModelVersions map[int32]string `protobuf:"bytes,9,rep,name=model_versions,json=modelVersions,proto3" json:"model_versions,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -303,11 +302,11 @@ func (x *AutopilotResult) GetData() *v1.DataSummary {
 	return nil
 }
 
-func (x *AutopilotResult) GetDataMode() v11.DataMode {
+func (x *AutopilotResult) GetDataMode() v1.DataMode {
 	if x != nil {
 		return x.DataMode
 	}
-	return v11.DataMode(0)
+	return v1.DataMode(0)
 }
 
 func (x *AutopilotResult) GetModelVersions() map[int32]string {
@@ -633,7 +632,7 @@ var File_jobplane_kinds_autopilot_v1_autopilot_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc = "" +
 	"\n" +
-	"+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xaf\x11\n" +
+	"+jobplane/kinds/autopilot/v1/autopilot.proto\x12\x1bjobplane.kinds.autopilot.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xaf\x11\n" +
 	"\rAutopilotSpec\x12V\n" +
 	"\x05paper\x18\x01 \x01(\bB;\xbaH8\xba\x015\n" +
 	"\x05paper\x12&must be true: there is no live trading\x1a\x04thisH\x00R\x05paper\x88\x01\x01\x12/\n" +
@@ -681,7 +680,7 @@ const file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc = "" +
 	"\t_n_splitsB\n" +
 	"\n" +
 	"\b_embargoB\a\n" +
-	"\x05_seed\"\xd8\t\n" +
+	"\x05_seed\"\xdf\t\n" +
 	"\x0fAutopilotResult\x12'\n" +
 	"\x0fcandidate_count\x18\x01 \x01(\x05R\x0ecandidateCount\x12!\n" +
 	"\fpassed_count\x18\x02 \x01(\x05R\vpassedCount\x12V\n" +
@@ -691,8 +690,8 @@ const file_jobplane_kinds_autopilot_v1_autopilot_proto_rawDesc = "" +
 	"\x05paper\x18\x04 \x01(\v28.jobplane.kinds.autopilot.v1.AutopilotResult.PaperReportR\x05paper\x12\x1c\n" +
 	"\aic_mean\x18\x05 \x01(\x01H\x00R\x06icMean\x88\x01\x01\x120\n" +
 	"\x11disagreement_mean\x18\x06 \x01(\x01H\x01R\x10disagreementMean\x88\x01\x01\x128\n" +
-	"\x04data\x18\a \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
-	"\tdata_mode\x18\b \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12f\n" +
+	"\x04data\x18\a \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x12>\n" +
+	"\tdata_mode\x18\b \x01(\x0e2!.jobplane.kinds.quant.v1.DataModeR\bdataMode\x12f\n" +
 	"\x0emodel_versions\x18\t \x03(\v2?.jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntryR\rmodelVersions\x1a@\n" +
 	"\x12ModelVersionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
@@ -743,7 +742,7 @@ var file_jobplane_kinds_autopilot_v1_autopilot_proto_goTypes = []any{
 	(*v1.SyntheticMarket)(nil),          // 7: jobplane.kinds.quant.v1.SyntheticMarket
 	(*v1.CostModel)(nil),                // 8: jobplane.kinds.quant.v1.CostModel
 	(*v1.DataSummary)(nil),              // 9: jobplane.kinds.quant.v1.DataSummary
-	(v11.DataMode)(0),                   // 10: jobplane.refs.v1.DataMode
+	(v1.DataMode)(0),                    // 10: jobplane.kinds.quant.v1.DataMode
 	(*v1.Performance)(nil),              // 11: jobplane.kinds.quant.v1.Performance
 }
 var file_jobplane_kinds_autopilot_v1_autopilot_proto_depIdxs = []int32{
@@ -754,7 +753,7 @@ var file_jobplane_kinds_autopilot_v1_autopilot_proto_depIdxs = []int32{
 	5,  // 4: jobplane.kinds.autopilot.v1.AutopilotResult.promotions:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.Candidate
 	6,  // 5: jobplane.kinds.autopilot.v1.AutopilotResult.paper:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport
 	9,  // 6: jobplane.kinds.autopilot.v1.AutopilotResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
-	10, // 7: jobplane.kinds.autopilot.v1.AutopilotResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	10, // 7: jobplane.kinds.autopilot.v1.AutopilotResult.data_mode:type_name -> jobplane.kinds.quant.v1.DataMode
 	4,  // 8: jobplane.kinds.autopilot.v1.AutopilotResult.model_versions:type_name -> jobplane.kinds.autopilot.v1.AutopilotResult.ModelVersionsEntry
 	11, // 9: jobplane.kinds.autopilot.v1.AutopilotResult.Candidate.performance:type_name -> jobplane.kinds.quant.v1.Performance
 	11, // 10: jobplane.kinds.autopilot.v1.AutopilotResult.PaperReport.performance:type_name -> jobplane.kinds.quant.v1.Performance

@@ -8,7 +8,6 @@ package backtestv1
 
 import (
 	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
-	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -280,7 +279,7 @@ type BacktestResult struct {
 	Performance *v1.Performance        `protobuf:"bytes,1,opt,name=performance,proto3" json:"performance,omitempty"`
 	Quality     *v1.PredictionQuality  `protobuf:"bytes,2,opt,name=quality,proto3" json:"quality,omitempty"`
 	Data        *v1.DataSummary        `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	DataMode    v11.DataMode           `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	DataMode    v1.DataMode            `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.kinds.quant.v1.DataMode" json:"data_mode,omitempty"`
 	// Name of the model that predicted; empty when it was trained fold by fold.
 	ModelVersion  string                 `protobuf:"bytes,5,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	Outcome       BacktestResult_Outcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=jobplane.kinds.backtest.v1.BacktestResult_Outcome" json:"outcome,omitempty"`
@@ -339,11 +338,11 @@ func (x *BacktestResult) GetData() *v1.DataSummary {
 	return nil
 }
 
-func (x *BacktestResult) GetDataMode() v11.DataMode {
+func (x *BacktestResult) GetDataMode() v1.DataMode {
 	if x != nil {
 		return x.DataMode
 	}
-	return v11.DataMode(0)
+	return v1.DataMode(0)
 }
 
 func (x *BacktestResult) GetModelVersion() string {
@@ -364,7 +363,7 @@ var File_jobplane_kinds_backtest_v1_backtest_proto protoreflect.FileDescriptor
 
 const file_jobplane_kinds_backtest_v1_backtest_proto_rawDesc = "" +
 	"\n" +
-	")jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xad\r\n" +
+	")jobplane/kinds/backtest/v1/backtest.proto\x12\x1ajobplane.kinds.backtest.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xad\r\n" +
 	"\fBacktestSpec\x12)\n" +
 	"\ahorizon\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xfc\x01(\x01H\x00R\ahorizon\x88\x01\x01\x12\x87\x01\n" +
@@ -406,12 +405,12 @@ const file_jobplane_kinds_backtest_v1_backtest_proto_rawDesc = "" +
 	"\t_n_splitsB\n" +
 	"\n" +
 	"\b_embargoB\a\n" +
-	"\x05_seed\"\xd3\x03\n" +
+	"\x05_seed\"\xda\x03\n" +
 	"\x0eBacktestResult\x12F\n" +
 	"\vperformance\x18\x01 \x01(\v2$.jobplane.kinds.quant.v1.PerformanceR\vperformance\x12D\n" +
 	"\aquality\x18\x02 \x01(\v2*.jobplane.kinds.quant.v1.PredictionQualityR\aquality\x128\n" +
-	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
-	"\tdata_mode\x18\x04 \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12#\n" +
+	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x12>\n" +
+	"\tdata_mode\x18\x04 \x01(\x0e2!.jobplane.kinds.quant.v1.DataModeR\bdataMode\x12#\n" +
 	"\rmodel_version\x18\x05 \x01(\tR\fmodelVersion\x12L\n" +
 	"\aoutcome\x18\x06 \x01(\x0e22.jobplane.kinds.backtest.v1.BacktestResult.OutcomeR\aoutcome\"M\n" +
 	"\aOutcome\x12\x17\n" +
@@ -443,7 +442,7 @@ var file_jobplane_kinds_backtest_v1_backtest_proto_goTypes = []any{
 	(*v1.Performance)(nil),       // 6: jobplane.kinds.quant.v1.Performance
 	(*v1.PredictionQuality)(nil), // 7: jobplane.kinds.quant.v1.PredictionQuality
 	(*v1.DataSummary)(nil),       // 8: jobplane.kinds.quant.v1.DataSummary
-	(v11.DataMode)(0),            // 9: jobplane.refs.v1.DataMode
+	(v1.DataMode)(0),             // 9: jobplane.kinds.quant.v1.DataMode
 }
 var file_jobplane_kinds_backtest_v1_backtest_proto_depIdxs = []int32{
 	3, // 0: jobplane.kinds.backtest.v1.BacktestSpec.synthetic:type_name -> jobplane.kinds.quant.v1.SyntheticMarket
@@ -452,7 +451,7 @@ var file_jobplane_kinds_backtest_v1_backtest_proto_depIdxs = []int32{
 	6, // 3: jobplane.kinds.backtest.v1.BacktestResult.performance:type_name -> jobplane.kinds.quant.v1.Performance
 	7, // 4: jobplane.kinds.backtest.v1.BacktestResult.quality:type_name -> jobplane.kinds.quant.v1.PredictionQuality
 	8, // 5: jobplane.kinds.backtest.v1.BacktestResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
-	9, // 6: jobplane.kinds.backtest.v1.BacktestResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	9, // 6: jobplane.kinds.backtest.v1.BacktestResult.data_mode:type_name -> jobplane.kinds.quant.v1.DataMode
 	0, // 7: jobplane.kinds.backtest.v1.BacktestResult.outcome:type_name -> jobplane.kinds.backtest.v1.BacktestResult.Outcome
 	8, // [8:8] is the sub-list for method output_type
 	8, // [8:8] is the sub-list for method input_type

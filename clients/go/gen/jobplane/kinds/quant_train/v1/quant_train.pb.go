@@ -8,7 +8,6 @@ package quant_trainv1
 
 import (
 	v1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/kinds/quant/v1"
-	v11 "github.com/jobplane/jobplane/clients/go/gen/jobplane/refs/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -170,7 +169,7 @@ type QuantTrainResult struct {
 	// By horizon.
 	Quality  map[int32]*v1.PredictionQuality `protobuf:"bytes,2,rep,name=quality,proto3" json:"quality,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Data     *v1.DataSummary                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	DataMode v11.DataMode                    `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.refs.v1.DataMode" json:"data_mode,omitempty"`
+	DataMode v1.DataMode                     `protobuf:"varint,4,opt,name=data_mode,json=dataMode,proto3,enum=jobplane.kinds.quant.v1.DataMode" json:"data_mode,omitempty"`
 	// Features after the mode was applied.
 	FeatureCount  int32 `protobuf:"varint,5,opt,name=feature_count,json=featureCount,proto3" json:"feature_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -228,11 +227,11 @@ func (x *QuantTrainResult) GetData() *v1.DataSummary {
 	return nil
 }
 
-func (x *QuantTrainResult) GetDataMode() v11.DataMode {
+func (x *QuantTrainResult) GetDataMode() v1.DataMode {
 	if x != nil {
 		return x.DataMode
 	}
-	return v11.DataMode(0)
+	return v1.DataMode(0)
 }
 
 func (x *QuantTrainResult) GetFeatureCount() int32 {
@@ -246,7 +245,7 @@ var File_jobplane_kinds_quant_train_v1_quant_train_proto protoreflect.FileDescri
 
 const file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDesc = "" +
 	"\n" +
-	"/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\x1a#jobplane/kinds/quant/v1/quant.proto\x1a\x1bjobplane/refs/v1/refs.proto\"\xd0\a\n" +
+	"/jobplane/kinds/quant_train/v1/quant_train.proto\x12\x1djobplane.kinds.quant_train.v1\x1a#jobplane/kinds/quant/v1/quant.proto\"\xd0\a\n" +
 	"\x0eQuantTrainSpec\x12/\n" +
 	"\bhorizons\x18\x01 \x03(\x05B\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\a\x1a\x05\x18\xfc\x01(\x01R\bhorizons\x12\x86\x01\n" +
 	"\ffeature_mode\x18\x02 \x01(\tBc\xbaH`\xba\x01]\n" +
@@ -270,12 +269,12 @@ const file_jobplane_kinds_quant_train_v1_quant_train_proto_rawDesc = "" +
 	"\t_n_splitsB\n" +
 	"\n" +
 	"\b_embargoB\a\n" +
-	"\x05_seedR\x13survivorship_filter\"\x97\x04\n" +
+	"\x05_seedR\x13survivorship_filter\"\x9e\x04\n" +
 	"\x10QuantTrainResult\x12i\n" +
 	"\x0emodel_versions\x18\x01 \x03(\v2B.jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntryR\rmodelVersions\x12V\n" +
 	"\aquality\x18\x02 \x03(\v2<.jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntryR\aquality\x128\n" +
-	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x127\n" +
-	"\tdata_mode\x18\x04 \x01(\x0e2\x1a.jobplane.refs.v1.DataModeR\bdataMode\x12#\n" +
+	"\x04data\x18\x03 \x01(\v2$.jobplane.kinds.quant.v1.DataSummaryR\x04data\x12>\n" +
+	"\tdata_mode\x18\x04 \x01(\x0e2!.jobplane.kinds.quant.v1.DataModeR\bdataMode\x12#\n" +
 	"\rfeature_count\x18\x05 \x01(\x05R\ffeatureCount\x1a@\n" +
 	"\x12ModelVersionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
@@ -304,7 +303,7 @@ var file_jobplane_kinds_quant_train_v1_quant_train_proto_goTypes = []any{
 	nil,                          // 3: jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry
 	(*v1.SyntheticMarket)(nil),   // 4: jobplane.kinds.quant.v1.SyntheticMarket
 	(*v1.DataSummary)(nil),       // 5: jobplane.kinds.quant.v1.DataSummary
-	(v11.DataMode)(0),            // 6: jobplane.refs.v1.DataMode
+	(v1.DataMode)(0),             // 6: jobplane.kinds.quant.v1.DataMode
 	(*v1.PredictionQuality)(nil), // 7: jobplane.kinds.quant.v1.PredictionQuality
 }
 var file_jobplane_kinds_quant_train_v1_quant_train_proto_depIdxs = []int32{
@@ -312,7 +311,7 @@ var file_jobplane_kinds_quant_train_v1_quant_train_proto_depIdxs = []int32{
 	2, // 1: jobplane.kinds.quant_train.v1.QuantTrainResult.model_versions:type_name -> jobplane.kinds.quant_train.v1.QuantTrainResult.ModelVersionsEntry
 	3, // 2: jobplane.kinds.quant_train.v1.QuantTrainResult.quality:type_name -> jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry
 	5, // 3: jobplane.kinds.quant_train.v1.QuantTrainResult.data:type_name -> jobplane.kinds.quant.v1.DataSummary
-	6, // 4: jobplane.kinds.quant_train.v1.QuantTrainResult.data_mode:type_name -> jobplane.refs.v1.DataMode
+	6, // 4: jobplane.kinds.quant_train.v1.QuantTrainResult.data_mode:type_name -> jobplane.kinds.quant.v1.DataMode
 	7, // 5: jobplane.kinds.quant_train.v1.QuantTrainResult.QualityEntry.value:type_name -> jobplane.kinds.quant.v1.PredictionQuality
 	6, // [6:6] is the sub-list for method output_type
 	6, // [6:6] is the sub-list for method input_type
