@@ -191,9 +191,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--labels", action="store_true", help="add the column `planted`")
     given = options.parse_args()
-    write_journal(
-        make_journal(given.trades, seed=given.seed), given.out, labels=given.labels
-    )
+    write_journal(make_journal(given.trades, seed=given.seed), given.out, labels=given.labels)
 
 
 if __name__ == "__main__":

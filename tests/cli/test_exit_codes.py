@@ -116,7 +116,8 @@ def test_process_1_failed(process, server):
     assert process("watch", "a").code == 1
 
 
-def test_process_2_usage(process, server):
+@pytest.mark.usefixtures("server")
+def test_process_2_usage(process):
     assert process("watch").code == 2
 
 
@@ -130,7 +131,8 @@ def test_process_4_timed_out(process, server):
     assert process("wait", "a").code == 4
 
 
-def test_process_5_not_found(process, server):
+@pytest.mark.usefixtures("server")
+def test_process_5_not_found(process):
     ran = process("watch", "nobody")
     assert ran.code == 5
     assert "nobody does not exist" in ran.err
@@ -155,7 +157,8 @@ def test_process_7_limited(process, server):
     assert process("submit", "--kind", "probe").code == 7
 
 
-def test_process_8_conflict(process, server):
+@pytest.mark.usefixtures("server")
+def test_process_8_conflict(process):
     assert process("submit", "--kind", "probe", "--key", "k").code == 0
     assert process("submit", "--kind", "probe", "--key", "k", "-p", "steps=2").code == 8
 
@@ -196,42 +199,29 @@ def test_process_124_timeout(process, server):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_process_130_detached_and_the_job_goes_on(server, number):
     server.add(new_job("a"))
-    ran = interrupted(["watch", "a"], number)
-    assert ran.returncode == 130
-    assert "Come back with: jobplane watch a" in ran.stderr.read()
+    code, told = interrupted(["watch", "a"], number)
+    assert code == 130
+    assert "Come back with: jobplane watch a" in told
     assert server.requests("CancelJob") == []
 
 
 def test_process_130_cancels_when_told_to(server):
     server.add(new_job("a"))
-    ran = interrupted(["watch", "a", "--cancel-on-interrupt"], signal.SIGINT)
-    assert ran.returncode == 130
+    code, _ = interrupted(["watch", "a", "--cancel-on-interrupt"], signal.SIGINT)
+    assert code == 130
     assert server.jobs["projects/default/jobs/a"].finished
 
 
 def interrupted(arguments, number):
     """Interrupt the command once it has shown its first line."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", "-m", "jobplane.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout
-    process.stdout.readline()
-    process.send_signal(number)
-    process.wait(30)
-    process.stdout.close()
-    with process.stderr:
-        process.stderr = _Kept(process.stderr.read())
-    return process
-
-
-class _Kept:
-    """What a closed pipe had said."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def read(self) -> str:
-        return self._text
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    return process.returncode, told

@@ -15,17 +15,19 @@ def done(server):
     return server.add(run_to_end(new_job("job-done")))
 
 
-def test_a_submit_prints_the_job_and_says_what_may_come_next(cli, server):
+@pytest.mark.usefixtures("server")
+def test_a_submit_prints_the_job_and_says_what_may_come_next(cli):
     ran = cli("submit", "--kind", "probe", "--key", "k")
     assert ran.out == "job job-1  kind=probe  project=default  key=k\n"
     assert "jobplane watch job-1" in ran.err
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [(["-q"], "job-1\n"), (["-o", "name"], "projects/default/jobs/job-1\n")],
 )
-def test_a_submit_can_print_the_id_alone(cli, server, flags, expected):
+def test_a_submit_can_print_the_id_alone(cli, flags, expected):
     assert cli("submit", "--kind", "probe", *flags).out == expected
 
 
@@ -75,7 +77,8 @@ def test_validate_only_writes_nothing(cli, server):
     assert server.jobs == {}
 
 
-def test_a_watch_without_a_terminal_is_one_line_per_change(cli, done):
+@pytest.mark.usefixtures("done")
+def test_a_watch_without_a_terminal_is_one_line_per_change(cli):
     ran = cli("watch", "job-done")
     assert ran.out.splitlines() == [
         "job-done QUEUED kind probe",
@@ -84,13 +87,15 @@ def test_a_watch_without_a_terminal_is_one_line_per_change(cli, done):
     ]
 
 
-def test_a_quiet_watch_is_the_final_line_alone(cli, done):
+@pytest.mark.usefixtures("done")
+def test_a_quiet_watch_is_the_final_line_alone(cli):
     ran = cli("watch", "@latest", "-q")
     assert ran.out == "job-done SUCCEEDED 16.0s 3 steps  value=3\n"
     assert ran.err == ""
 
 
-def test_a_watch_as_jsonl_is_every_event_and_the_job(cli, done):
+@pytest.mark.usefixtures("done")
+def test_a_watch_as_jsonl_is_every_event_and_the_job(cli):
     lines = [json.loads(line) for line in cli("watch", "job-done", "-o", "jsonl").out.splitlines()]
     assert [line["type"] for line in lines[:3]] == [
         "submitted",
@@ -106,14 +111,16 @@ def test_a_watch_from_a_sequence_tells_only_what_came_later(cli, done):
     assert [line.get("type", "job") for line in lines] == ["finished", "job"]
 
 
-def test_a_live_watch_draws_a_bar_and_leaves_its_lines(cli, done):
+@pytest.mark.usefixtures("done")
+def test_a_live_watch_draws_a_bar_and_leaves_its_lines(cli):
     ran = cli("watch", "job-done", "--progress", "always", "--color", "never")
     assert " 00:00  QUEUED" in ran.out
     assert "steps        done" in ran.out
     assert "job-done SUCCEEDED" in ran.out
 
 
-def test_a_result_is_json_on_stdout(cli, done):
+@pytest.mark.usefixtures("done")
+def test_a_result_is_json_on_stdout(cli):
     assert json.loads(cli("result", "job-done").out)["metrics"] == {"value": 3.0}
 
 
@@ -145,7 +152,8 @@ def test_wrong_usage_is_json_too(cli):
     assert json.loads(cli("ls", "--nonsense", "-o", "json").err)["reason"] == "USAGE"
 
 
-def test_a_list_is_a_table_with_its_summary_on_stderr(cli, server, done):
+@pytest.mark.usefixtures("done")
+def test_a_list_is_a_table_with_its_summary_on_stderr(cli, server):
     server.add(new_job("job-new"))
     ran = cli("ls")
     head, first, second = ran.out.splitlines()
@@ -165,11 +173,12 @@ def test_a_list_is_a_table_with_its_summary_on_stderr(cli, server, done):
     assert ran.err == "2 jobs · 1 queued · 1 succeeded\n"
 
 
+@pytest.mark.usefixtures("done")
 @pytest.mark.parametrize(
     ("form", "expected"),
     [("name", "projects/default/jobs/job-done\n"), ("wide", "QUEUE"), ("json", '"job_id"')],
 )
-def test_a_list_has_other_forms(cli, done, form, expected):
+def test_a_list_has_other_forms(cli, form, expected):
     assert expected in cli("ls", "-o", form).out
 
 
@@ -190,7 +199,8 @@ def test_list_options_become_one_filter(cli, server):
     )
 
 
-def test_counts_come_in_a_table_by_value(cli, server, done):
+@pytest.mark.usefixtures("done")
+def test_counts_come_in_a_table_by_value(cli, server):
     server.add(new_job("job-new"))
     assert cli("count").out == "2\n"
     assert cli("count", "--by", "status").out.splitlines()[1:] == [
@@ -227,7 +237,8 @@ def test_a_prefix_of_several_ids_is_refused_with_their_names(cli, server):
     assert server.requests("CancelJob") == []
 
 
-def test_latest_of_an_empty_project_says_how_to_make_one(cli, server):
+@pytest.mark.usefixtures("server")
+def test_latest_of_an_empty_project_says_how_to_make_one(cli):
     ran = cli("watch", "@latest")
     assert ran.code == 5
     assert "jobplane submit" in ran.err
@@ -294,26 +305,30 @@ def test_an_artifact_whose_name_leads_elsewhere_is_not_saved(cli, done, tmp_path
     assert not (tmp_path / "evil").exists()
 
 
-def test_kinds_are_listed_shown_and_exemplified(cli, server):
+@pytest.mark.usefixtures("server")
+def test_kinds_are_listed_shown_and_exemplified(cli):
     assert "probe" in cli("kinds", "ls").out
     assert "step_duration" in cli("kinds", "show", "probe").out
     example = cli("kinds", "example", "probe").out
     assert json.loads(example)["probe"]["steps"] is None
 
 
-def test_an_example_can_be_submitted_as_it_is(cli, server, tmp_path):
+@pytest.mark.usefixtures("server")
+def test_an_example_can_be_submitted_as_it_is(cli, tmp_path):
     (tmp_path / "spec.json").write_text(cli("kinds", "example", "probe").out)
     assert cli("submit", str(tmp_path / "spec.json")).code == 0
 
 
-def test_any_method_can_be_called_by_reflection(cli, server, done):
+@pytest.mark.usefixtures("done")
+def test_any_method_can_be_called_by_reflection(cli, server):
     server.reflect()
     assert "jobplane.v1.JobService/GetJob" in cli("api").out
     ran = cli("api", "GetJob", '{"name": "projects/default/jobs/job-done"}')
     assert json.loads(ran.out)["job"]["status"] == "JOB_STATUS_SUCCEEDED"
 
 
-def test_a_stream_called_by_reflection_is_one_object_per_line(cli, server, done):
+@pytest.mark.usefixtures("done")
+def test_a_stream_called_by_reflection_is_one_object_per_line(cli, server):
     server.reflect()
     request = '{"name": "projects/default/jobs/job-done", "after_sequence": 0}'
     ran = cli("api", "jobplane.v1.JobService/WatchJob", request)
@@ -348,7 +363,7 @@ def test_the_version_is_that_of_the_distribution(cli):
 
 
 def test_help_names_every_command_and_loads_no_grpc(process):
-    import jobplane.cli.main as main  # noqa: PLC0415 - the table is what is tested
+    from jobplane.cli import main  # noqa: PLC0415 - the table is what is tested
 
     ran = process("--help")
     assert all(f"\n  {name} " in ran.out for name in main.COMMANDS)

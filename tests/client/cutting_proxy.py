@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, Self
 
 HEADER = 9
 DATA = 0
@@ -27,7 +27,7 @@ class CuttingProxy:
     def address(self) -> str:
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def __enter__(self) -> "CuttingProxy":
+    def __enter__(self) -> Self:
         self._spawn(self._accept)
         return self
 

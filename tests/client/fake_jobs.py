@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobplane.v1 import artifact_pb2, event_pb2, job_pb2
 
+Event = event_pb2.JobEvent
 START = 1_700_000_000
 PHASES = {
     job_pb2.JOB_STATUS_QUEUED: job_pb2.JOB_PHASE_WAITING,
@@ -107,12 +108,12 @@ def run_to_end(
 ) -> FakeJob:
     """Give the job a whole life that ends in this status."""
     job.move(job_pb2.JOB_STATUS_RUNNING)
-    job.tell(event_pb2.JobEvent(attempt_started={"worker": "local-0"}))
-    job.tell(event_pb2.JobEvent(stage_started={"stage": "steps"}))
+    job.tell(event_pb2.JobEvent(attempt_started=Event.AttemptStarted(worker="local-0")))
+    job.tell(event_pb2.JobEvent(stage_started=Event.StageStarted(stage="steps")))
     for step in range(1, steps + 1):
         job.tell_progress(step / steps, f"step {step}")
-        job.tell(event_pb2.JobEvent(metric_reported={"step": step, "values": {"value": step}}))
-    job.tell(event_pb2.JobEvent(stage_finished={"stage": "steps"}))
+        job.tell(Event(metric_reported=Event.MetricReported(step=step, values={"value": step})))
+    job.tell(event_pb2.JobEvent(stage_finished=Event.StageFinished(stage="steps")))
     if status in {job_pb2.JOB_STATUS_SUCCEEDED, job_pb2.JOB_STATUS_SUCCEEDED_WITH_GAPS}:
         job.wire.result.headline = f"{steps} steps"
         job.wire.result.metrics["value"] = float(steps)

@@ -1,10 +1,13 @@
 """A small server in this process that keeps the watch rules and does what a test says."""
+# ruff: noqa: N802 - methods have the names of the contract
+# ruff: noqa: ARG002 - and its two arguments
 
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
@@ -62,7 +65,7 @@ class FakeServer:
         self._closed = False
         self.port = 0
 
-    def __enter__(self) -> "FakeServer":
+    def __enter__(self) -> Self:
         self._add("jobplane.v1.JobService", job_service_pb2)
         self._add("jobplane.v1.KindService", kind_service_pb2)
         self._add("jobplane.v1.ArtifactService", artifact_service_pb2)
@@ -282,10 +285,7 @@ class FakeServer:
                 end = Frame.End(reason=Frame.End.REASON_FINISHED, job=job.wire)
                 yield Frame(cursor=cursor, end=end)
                 return
-            here = place
-            if not self._wait_for(
-                lambda: len(job.events) > here or not context.is_active(), beat_s
-            ):
+            if not self._wait_for(partial(moved_on, job, place, context), beat_s):
                 yield Frame(cursor=cursor, heartbeat=Frame.Heartbeat(status=job.wire.status))
 
     def _wait_for(self, ready: Callable[[], bool], timeout_s: float) -> bool:
@@ -337,6 +337,11 @@ class FakeServer:
             )
             raise AssertionError
         return found
+
+
+def moved_on(job: FakeJob, place: int, context: Context) -> bool:
+    """Whether there is more to tell, or nobody to tell it to."""
+    return len(job.events) > place or not context.is_active()
 
 
 def give_artifact(job: FakeJob, artifact_id: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,12 @@ def durable(job):
     return [event for event in job.events if event.sequence]
 
 
-def watch_all(address: str) -> list:
+def watch_all(address: str) -> list[Any]:
     with Client(address) as client, client.watch("a", plan=PLAN) as watch:
         return [event.wire for event in watch if event.is_durable]
 
 
-async def watch_all_async(address: str) -> list:
+async def watch_all_async(address: str) -> list[Any]:
     async with AsyncClient(address) as client, client.watch("a", plan=PLAN) as watch:
         return [event.wire async for event in watch if event.is_durable]
 
@@ -86,7 +87,8 @@ def test_an_ok_without_an_end_frame_is_no_end(server: FakeServer, job):
     assert [request.after_sequence for request in requests] == [0, 1, 1]
 
 
-def test_a_watch_resumes_where_it_was_and_not_from_the_start(server: FakeServer, job):
+@pytest.mark.usefixtures("job")
+def test_a_watch_resumes_where_it_was_and_not_from_the_start(server: FakeServer):
     with CuttingProxy(server.port, [3]) as proxy:
         watch_all(proxy.address)
     first, second = server.requests("WatchJob")
@@ -119,7 +121,7 @@ def test_a_watch_that_is_left_cancels_its_stream(server: FakeServer):
 def test_closing_from_another_task_ends_the_reader(server: FakeServer):
     server.add(new_job("b"))
 
-    async def run() -> list:
+    async def run() -> list[Any]:
         async with AsyncClient(server.address) as client:
             watch = client.watch("b")
             first = await anext(watch)

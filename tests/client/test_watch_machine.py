@@ -26,9 +26,14 @@ def machine(*, after_sequence: int | None = 0, plan: WatchPlan | None = None) ->
 
 
 def events_frame(*sequences: int, cursor: int | None = None, finished: bool = False) -> Frame:
-    events = [event_pb2.JobEvent(sequence=at, warning={"reason": "W"}) for at in sequences]
+    events = [
+        event_pb2.JobEvent(sequence=at, warning=event_pb2.JobEvent.Warning(reason="W"))
+        for at in sequences
+    ]
     if finished:
-        events[-1] = event_pb2.JobEvent(sequence=sequences[-1], finished={})
+        events[-1] = event_pb2.JobEvent(
+            sequence=sequences[-1], finished=event_pb2.JobEvent.Finished()
+        )
     return Frame(
         cursor=sequences[-1] if cursor is None else cursor, events=Frame.Events(events=events)
     )
@@ -314,7 +319,9 @@ def test_a_payload_that_this_client_does_not_know_keeps_its_envelope():
 def test_a_status_that_this_client_does_not_know_is_shown_as_its_phase():
     watch = machine()
     open_stream(watch)
-    event = event_pb2.JobEvent(sequence=1, phase=job_pb2.JOB_PHASE_FINISHED, finished={})
+    event = event_pb2.JobEvent(
+        sequence=1, phase=job_pb2.JOB_PHASE_FINISHED, finished=event_pb2.JobEvent.Finished()
+    )
     event.MergeFromString(b"\x38\x1e")
     (seen,) = watch.received(Frame(cursor=1, events=Frame.Events(events=[event])), 0)
     assert (seen.status, seen.done) == ("FINISHED", True)

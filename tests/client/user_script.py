@@ -1,4 +1,5 @@
 """A user's script: every line of it must be typed, for mypy and for pyright."""
+# ruff: noqa: T201 - a script of this kind prints
 
 import asyncio
 from datetime import datetime

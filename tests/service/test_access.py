@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from jobplane.service.refusals import CredentialsInvalidError, CredentialsMissingError
-from jobplane.service.rpc.auth import Principal, project_of
+from jobplane.service.rpc.auth import Principal, projects_of
 from jobplane.v1 import artifact_service_pb2, job_service_pb2, quota_service_pb2
 from jobplane.v1 import options_pb2 as options
 from tests.service.messages import all_rpcs
@@ -115,19 +115,30 @@ def test_a_method_without_a_role_is_refused_to_everybody(serve, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("request_", "project"),
+    ("request_", "projects"),
     [
-        (job_service_pb2.ListJobsRequest(project="p"), "p"),
-        (job_service_pb2.GetJobRequest(name="projects/p/jobs/j"), "p"),
-        (artifact_service_pb2.ListArtifactsRequest(parent="projects/p/jobs/j"), "p"),
-        (quota_service_pb2.UpdateQuotaRequest(quota={"name": "projects/p/quota"}), "p"),
-        (job_service_pb2.UpdateJobRequest(job={"name": "projects/p/jobs/j"}), "p"),
-        (artifact_service_pb2.UploadArtifactRequest(header={"project": "p"}), "p"),
-        (job_service_pb2.GetJobRequest(name="nonsense"), ""),
+        (job_service_pb2.ListJobsRequest(project="p"), {"p"}),
+        (job_service_pb2.GetJobRequest(name="projects/p/jobs/j"), {"p"}),
+        (artifact_service_pb2.ListArtifactsRequest(parent="projects/p/jobs/j"), {"p"}),
+        (quota_service_pb2.UpdateQuotaRequest(quota={"name": "projects/p/quota"}), {"p"}),
+        (
+            job_service_pb2.UpdateJobRequest(job={"name": "projects/p/jobs/j", "project": "q"}),
+            {"p", "q"},
+        ),
+        (artifact_service_pb2.UploadArtifactRequest(header={"project": "p"}), {"p"}),
+        (job_service_pb2.GetJobRequest(name="nonsense"), set()),
     ],
 )
-def test_the_project_is_found_wherever_the_request_names_it(request_, project):
-    assert project_of(request_) == project
+def test_projects_are_found_wherever_the_request_names_them(request_, projects):
+    assert projects_of(request_) == projects
+
+
+def test_a_second_project_in_a_request_needs_its_role_too(guarded):
+    request = job_service_pb2.UpdateJobRequest()
+    request.job.name, request.job.project = "projects/theirs/jobs/one", "mine"
+    path = "/jobplane.v1.JobService/UpdateJob"
+    refused = refusal(guarded, path, request.SerializeToString(), token="submitter")
+    assert refused.reason == "PROJECT_FORBIDDEN"
 
 
 @pytest.mark.parametrize("rpc", [r for r in RPCS if r.access.in_project], ids=lambda r: r.path)

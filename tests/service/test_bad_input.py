@@ -121,7 +121,9 @@ def test_a_filter_with_a_mistake_says_the_column(server):
 
 
 def test_a_tampered_page_token_is_refused(server):
-    refused = server.refusal(JOBS + "ListJobs", wire.ListJobsRequest(project="demo", page_token="x"))
+    refused = server.refusal(
+        JOBS + "ListJobs", wire.ListJobsRequest(project="demo", page_token="x")
+    )
     assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
     assert refused.fields == ["page_token"]
 

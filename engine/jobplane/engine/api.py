@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
 from jobplane.engine.content.store import ContentStore
 from jobplane.engine.crossing import Crossing
@@ -91,7 +92,9 @@ class Engine:
         prepared = self._intake.prepare(submission)
         if submission.validate_only:
             return await self._read(lambda connection: self._intake.check(connection, prepared))
-        return await self._write(lambda transaction: self._intake.accept(transaction, prepared))
+        accepted = await self._write(lambda transaction: self._intake.accept(transaction, prepared))
+        failpoint.reach("submit_before_ack")
+        return accepted
 
     async def get(self, project: str, job_id: str) -> Job:
         """The job as it stands."""
@@ -317,9 +320,13 @@ class Engine:
 
         def write(transaction: Transaction) -> Stored:
             stored = jobs.get_to_change(transaction.connection, project, job_id)
-            return jobs.save(transaction, stored, step(stored.job, self._clock.now()))
+            saved = jobs.save(transaction, stored, step(stored.job, self._clock.now()))
+            failpoint.reach("steer_before_commit")
+            return saved
 
-        return self._with_progress((await self._write(write)).job)
+        saved = await self._write(write)
+        failpoint.reach("steer_before_ack")
+        return self._with_progress(saved.job)
 
     def _get(self, connection: Connection, project: str, job_id: str) -> Job:
         stored = jobs.get(connection, project, job_id)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.errors import (
@@ -95,6 +96,7 @@ class Intake:
                 fingerprint=prepared.fingerprint,
                 now=now,
             )
+        failpoint.reach("submit_before_commit")
         return Accepted(stored.job)
 
     def _existing(self, connection: Connection, prepared: Prepared) -> Accepted | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from jobplane.engine import failpoint
 from jobplane.service import logs
 from jobplane.service.composition import local_house
 from jobplane.service.data_dir import DataDirError, held
@@ -43,11 +44,12 @@ def run_dev(
     folder = data_dir.absolute()
     settings = ServiceSettings(host=HOST, port=port, http_port=http_port, dev=True)
     try:
+        failpoint.configure_from(os.environ)
         with held(folder), _listen("grpc", port) as probe, _listen("http", http_port) as door:
             # Only asked whether the port is free: grpc binds its own socket.
             probe.close()
             return asyncio.run(_serve(settings, door, folder))
-    except (DataDirError, OSError) as error:
+    except (DataDirError, OSError, ValueError) as error:
         sys.stderr.write(f"jobplane dev: {error}\n")
         return EXIT_UNUSABLE
 

@@ -4,6 +4,8 @@ The package for Python ships v1alpha only; v1 has the same bytes under another n
 """
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
@@ -11,21 +13,29 @@ from grpc_reflection.v1alpha import reflection_pb2 as wire
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from jobplane.service.rpc.call import Call
+from jobplane.service.rpc.methods import SERVER_VIEWER, Rpc, rpcs
 
 _ALPHA_PACKAGE = "grpc.reflection.v1alpha"
 _PACKAGE = "grpc.reflection.v1"
 _FILE = "grpc/reflection/v1/reflection.proto"
 
 
-def reflection_files() -> tuple[FileDescriptor, FileDescriptor]:
-    """Files of both versions; that of v1 is made from the other where there is none."""
+def reflection_rpcs() -> list[Rpc]:
+    """Give the method of both versions; both take messages of the class that we have."""
+    files = (wire.DESCRIPTOR, _v1_file())
+    return [
+        replace(rpc, request=wire.ServerReflectionRequest)
+        for rpc in rpcs(files, access=SERVER_VIEWER)
+    ]
+
+
+def _v1_file() -> FileDescriptor:
+    """File of v1, made from the other where there is none."""
     pool = descriptor_pool.Default()
-    alpha: FileDescriptor = wire.DESCRIPTOR
-    try:
-        return alpha, pool.FindFileByName(_FILE)
-    except KeyError:
-        pool.AddSerializedFile(_renamed(alpha).SerializeToString())
-    return alpha, pool.FindFileByName(_FILE)
+    with suppress(KeyError):
+        return pool.FindFileByName(_FILE)
+    pool.AddSerializedFile(_renamed(wire.DESCRIPTOR).SerializeToString())
+    return pool.FindFileByName(_FILE)
 
 
 def _renamed(alpha: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:

@@ -153,18 +153,12 @@ def _method(servicers: Iterable[object], rpc: Rpc) -> Handler | None:
 
 def _reflection() -> Iterable[tuple[Rpc, Handler]]:
     # Imported only where it is served.
-    from jobplane.service.reflection import ReflectionService, reflection_files  # noqa: PLC0415
+    from jobplane.service.reflection import ReflectionService, reflection_rpcs  # noqa: PLC0415
 
-    files = reflection_files()
-    named = [service for file in files for service in file.services_by_name.values()]
-    service = ReflectionService(
-        [
-            *(one.full_name for file in service_files() for one in file.services_by_name.values()),
-            *(one.full_name for one in health_pb2.DESCRIPTOR.services_by_name.values()),
-            *(one.full_name for one in named),
-        ]
-    )
-    for rpc in rpcs(files, access=SERVER_VIEWER):
+    served = {rpc.service for rpc in rpcs([*service_files(), health_pb2.DESCRIPTOR])}
+    asked = reflection_rpcs()
+    service = ReflectionService(served | {rpc.service for rpc in asked})
+    for rpc in asked:
         yield rpc, service.ServerReflectionInfo
 
 

@@ -72,7 +72,7 @@ def ask(
     """Answer a question from papers given as text."""
     write_papers(tmp_path / "papers", papers)
     used = context or make_context(tmp_path)
-    made = wire.AnswerRunSpec(question=question, markdown_path="papers", **spec)
+    made = wire.AnswerRunSpec(question=question, **{"markdown_path": "papers", **spec})
     return Answered(run(made, used), used)
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import BinaryIO
 
+from jobplane.engine import failpoint
+
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -86,7 +88,9 @@ class ContentStore:
             target.flush()
             os.fsync(target.fileno())
             final.parent.mkdir(parents=True, exist_ok=True)
+            failpoint.reach("content_before_rename")
             path.rename(final)
+            failpoint.reach("content_after_rename")
             for folder in (final.parent, final.parent.parent):
                 _sync_folder(folder)
         return Content(sha256, size)

@@ -127,6 +127,8 @@ def _references(schema: Any) -> Iterator[str]:
 
 def _close(part: Any, *, is_top: bool = False) -> None:
     """Refuse unknown properties where the author said nothing about them."""
+    if not isinstance(part, dict):
+        return
     schema = _fields(part)
     is_said = "additionalProperties" in schema or "unevaluatedProperties" in schema
     if not is_said and (is_top or "properties" in schema):

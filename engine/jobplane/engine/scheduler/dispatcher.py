@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
 from jobplane.engine.content.store import ContentStore
 from jobplane.engine.domain import lifecycle
@@ -57,6 +58,8 @@ class Dispatcher:
             claimed = self._database.write(
                 lambda transaction, free=free: self._claim(transaction, lane, free)  # type: ignore[misc]  # mypy can't see the default
             ).result(WRITE_TIMEOUT_S)
+            if claimed:
+                failpoint.reach("claim_after_commit")
             for stored in claimed:
                 self._launch(stored, executor)
             launched += len(claimed)
@@ -68,7 +71,7 @@ class Dispatcher:
         """Move jobs to RUNNING: each attempt is counted before it starts."""
         now = self._clock.now()
         ready = jobs.claimable(transaction.connection, lane=lane, limit=limit)
-        return [
+        claimed = [
             jobs.save(
                 transaction,
                 stored,
@@ -77,6 +80,9 @@ class Dispatcher:
             )
             for stored in ready
         ]
+        if claimed:
+            failpoint.reach("claim_before_commit")
+        return claimed
 
     def _launch(self, stored: Stored, executor: Executor) -> None:
         assignment = self._assignment(stored.job)
@@ -89,6 +95,7 @@ class Dispatcher:
             self._give_up(assignment, error.reason, error.message)
         else:
             executor.launch(assignment)
+            failpoint.reach("attempt_launched")
 
     def _give_up(self, assignment: Assignment, reason: str, message: str) -> None:
         """End an attempt that can't be launched."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.content.store import ContentError, ContentStore
 from jobplane.engine.domain import lifecycle
@@ -160,6 +161,7 @@ class Ledger:
         except ContentError as error:
             self._refuse(assignment, error)
             return
+        failpoint.reach("artifact_before_row")
         artifact = Artifact(
             project=assignment.project,
             job_id=assignment.job_id,
@@ -186,6 +188,7 @@ class Ledger:
         except ContentError as error:
             self._refuse(assignment, error)
             return
+        failpoint.reach("checkpoint_before_row")
 
         def step(_: Transaction, __: Stored, draft: Draft) -> None:
             number = draft.job.sequence + 1
@@ -299,7 +302,9 @@ class Ledger:
         if conclusion is not None:
             end = self._concluded(draft.job, conclusion, now)
             change = Change(job, end.job, (*change.events, *end.events))
-        return jobs.save(transaction, stored, change)
+        saved = jobs.save(transaction, stored, change)
+        failpoint.reach("conclusion_before_commit" if conclusion else "report_before_commit")
+        return saved
 
     def _concluded(
         self, job: Job, conclusion: tuple[Conclusion, float, int], now: datetime
@@ -316,6 +321,8 @@ class Ledger:
 
     def _wrote(self, live: _Live, steps: int, concluded: bool, done: "Future[Stored]") -> None:
         error = done.exception()
+        if concluded and error is None:
+            failpoint.reach("conclusion_after_commit")
         if isinstance(error, (BackendUnavailableError, ConflictError)):
             self._retry_later(live)
             return

@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.scheduler.ledger import Ledger
@@ -52,6 +53,7 @@ class Reaper:
         """Take up what another life of this server was running; how many jobs."""
         recovered = 0
         while count := self._run(self._take_over):
+            failpoint.reach("recover_after_commit")
             recovered += count
         if recovered:
             log.info("engine.recovered", extra={"jobs": recovered})
@@ -83,6 +85,8 @@ class Reaper:
         abandoned = jobs.abandoned(transaction.connection, worker=self._worker, limit=PAGE)
         for stored in abandoned:
             self._lose(transaction, stored, "SERVER_LOST", "the server ended during the attempt")
+        if abandoned:
+            failpoint.reach("recover_before_commit")
         return len(abandoned)
 
     def _lose(

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from jobplane.engine import failpoint
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
 
@@ -173,6 +174,8 @@ class Database:
                     answers.append(refusal)
                 else:
                     changes.extend(transaction.changes)
+            failpoint.reach("commit_before")
+        failpoint.reach("commit_after")
         return changes, answers
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
+from jobplane.engine import failpoint
 from jobplane.engine.store.database import open_engine
 
 log = logging.getLogger(__name__)
@@ -78,3 +79,5 @@ def _upgrade(connection: Connection) -> None:
     with connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        failpoint.reach("migrate_before_commit")
+    failpoint.reach("migrate_after_commit")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
 from jobplane.engine.domain.errors import SequenceInFutureError
 from jobplane.engine.domain.event import JobEvent
@@ -67,6 +68,7 @@ class JobStream:
                     self._heard_at = self._clock.now()
                     yield frame
                 if end := await self._end(subscription):
+                    failpoint.reach("watch_before_end")
                     yield end
                     return
                 if heartbeat := self._heartbeat(subscription.job):

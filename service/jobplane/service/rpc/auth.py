@@ -6,11 +6,15 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
+from jobplane.service.contract import PACKAGE
 from jobplane.service.refusals import ForbiddenError
 from jobplane.service.rpc.methods import Access, Rpc
 from jobplane.v1 import options_pb2 as options
 
 ALL_PROJECTS = "-"
+_NAME_FIELDS = frozenset({"name", "parent"})
+_PREFIX = "projects/"
+_SPEC = f"{PACKAGE}.JobSpec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +58,31 @@ class DevAuthenticator:
 ANONYMOUS = Principal("anonymous")
 
 
-def authorize(rpc: Rpc, principal: Principal, request: Message | None) -> None:
-    """Raise unless the contract lets the principal make the call."""
+def authorize(rpc: Rpc, principal: Principal, request: Message) -> None:
+    """Raise unless the contract lets the principal make the call, in every project it names."""
     if rpc.access is None:
         raise ForbiddenError(principal.name)
-    project = project_of(request) if request is not None else ""
-    if not principal.holds(rpc.access, project):
+    projects = projects_of(request) if rpc.access.in_project else set[str]()
+    if not all(principal.holds(rpc.access, project) for project in projects or {""}):
         raise ForbiddenError(principal.name, rpc.access.role_name, rpc.access.scope_name)
 
 
-def project_of(request: Message) -> str:
-    """Project that a request names, by field or in a resource name; "" when it names none."""
-    fields = request.DESCRIPTOR.fields_by_name
-    if "project" in fields:
-        return str(getattr(request, "project"))  # noqa: B009  a field known by name only
-    for name in ("name", "parent"):
-        if name in fields:
-            parts = str(getattr(request, name)).split("/")
-            return parts[1] if len(parts) > 1 and parts[0] == "projects" else ""
-    for one, value in request.ListFields():
-        if one.message_type is not None and not one.is_repeated:
-            project = project_of(value)
-            if project:
-                return project
-    return ""
+def projects_of(request: Message) -> set[str]:
+    """Projects that a request is about, by field or in resource names."""
+    found: set[str] = set()
+    for field, value in request.ListFields():
+        if field.is_repeated:
+            continue
+        if field.message_type is not None:
+            if _names_projects(field.message_type.full_name):
+                found |= projects_of(value)
+        elif field.name == "project":
+            found.add(value)
+        elif field.name in _NAME_FIELDS and value.startswith(_PREFIX):
+            found.add(value.removeprefix(_PREFIX).partition("/")[0])
+    return found
+
+
+def _names_projects(message: str) -> bool:
+    """Whether names in a message are our resources; a spec may name what it likes."""
+    return message.startswith(f"{PACKAGE}.") and message != _SPEC

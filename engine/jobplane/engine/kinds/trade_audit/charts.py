@@ -182,7 +182,8 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]]) -> str:
         kind = "bar under" if value < 0 else "bar"
         parts.append(
             f'<text class="name" x="0" y="{middle + 5:.0f}">{escape(name)}</text>'
-            f'<rect class="track" x="{name_width}" y="{middle - 9:.0f}" width="{room}" height="18" rx="3"/>'
+            f'<rect class="track" x="{name_width}" y="{middle - 9:.0f}" width="{room}" '
+            'height="18" rx="3"/>'
             f'<rect class="{kind}" x="{left:.1f}" y="{middle - 9:.0f}" '
             f'width="{max(width, 1 if value else 0):.1f}" height="18" rx="3"/>'
             f'<text class="value" x="{WIDTH - _RIGHT}" y="{middle + 5:.0f}" '

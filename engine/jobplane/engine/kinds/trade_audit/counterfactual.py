@@ -141,9 +141,7 @@ def defer(trades: Trades, deferred: Flags, limits: Thresholds) -> Floats:
     return np.where(found, trades.pnl[target] * share, 0.0)
 
 
-def after_breach(
-    simulated: Floats, days: Ints, daily_max_loss: float
-) -> tuple[Flags, Ints]:
+def after_breach(simulated: Floats, days: Ints, daily_max_loss: float) -> tuple[Flags, Ints]:
     """Tell which trades come after their day hit the limit, and on which days that was.
 
     The trade that hits it counts; those after it don't happen.
@@ -152,7 +150,7 @@ def after_breach(
     hit = grouped_cumsum(simulated, starts) <= -daily_max_loss
     sizes = np.diff(np.append(starts, len(simulated)))
     seen = np.cumsum(hit)
-    before_day = np.repeat(seen[starts] - hit[starts], sizes)
+    before_day: Ints = np.repeat(seen[starts] - hit[starts], sizes)
     late: Flags = seen - hit - before_day > 0
     return late, np.unique(days[hit])
 

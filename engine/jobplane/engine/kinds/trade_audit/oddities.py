@@ -1,8 +1,10 @@
 """Oddities: what is strange about trades that could be read."""
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jobplane.engine.kinds.trade_audit.remarks import INFO, Remarks
 from jobplane.engine.kinds.trade_audit.trades import NO_TIME, SECOND, Flags, Floats, Ints, Trades
@@ -81,7 +83,7 @@ def _duplicates(trades: Trades) -> Flags:
     near[1:] |= same_time
     near[:-1] |= same_time
     some = np.flatnonzero(near)
-    keys = [
+    keys: list[npt.NDArray[Any]] = [
         trades.timestamp[some],
         trades.entry[some],
         trades.asset.codes[some],

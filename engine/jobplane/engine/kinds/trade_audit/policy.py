@@ -22,25 +22,35 @@ def write_policy(audit: Audit) -> str:
         f"Outcome: {audit.outcome}",
         f"Policy version: {options.policy_version or '-'}",
         f"Trades: {len(audit.trades)}",
-        f"Trading day: begins {options.day_boundary // 60:02}:{options.day_boundary % 60:02} "
-        f"{options.timezone}",
+        (
+            f"Trading day: begins {options.day_boundary // 60:02}:{options.day_boundary % 60:02} "
+            f"{options.timezone}"
+        ),
         "",
         "Rules, in the order of their application",
-        f"1. Overtrading: more than {findings.overtrading_limit} trades in "
-        f"{limits.overtrading_window_minutes:g} minutes; the trade is taken after "
-        f"{limits.overtrading_cooldown_minutes:g} minutes at the next one of its asset and side.",
-        f"2. Revenge: within {limits.revenge_window_minutes:g} minutes of a loss of at least "
-        f"{findings.revenge_min_prev_loss:.2f}, at {limits.revenge_size_ratio:g} times its size "
-        f"and {limits.revenge_median_ratio:g} times the median of the {limits.rolling_trades} "
-        "trades before; the trade is scaled to that median.",
-        f"3. Loss aversion: held over {limits.loss_holding_ratio:g} times as long as the median "
-        f"winner, or without times lost over {limits.loss_payoff_ratio:g} times the median win; "
-        "the loss is cut at the median loss.",
+        (
+            f"1. Overtrading: more than {findings.overtrading_limit} trades in "
+            f"{limits.overtrading_window_minutes:g} minutes; the trade is taken after "
+            f"{limits.overtrading_cooldown_minutes:g} minutes at the next one of its asset and side."
+        ),
+        (
+            f"2. Revenge: within {limits.revenge_window_minutes:g} minutes of a loss of at least "
+            f"{findings.revenge_min_prev_loss:.2f}, at {limits.revenge_size_ratio:g} times its size "
+            f"and {limits.revenge_median_ratio:g} times the median of the {limits.rolling_trades} "
+            "trades before; the trade is scaled to that median."
+        ),
+        (
+            f"3. Loss aversion: held over {limits.loss_holding_ratio:g} times as long as the median "
+            f"winner, or without times lost over {limits.loss_payoff_ratio:g} times the median win; "
+            "the loss is cut at the median loss."
+        ),
         f"4. Daily limit: {replay.daily_max_loss:.2f} ({source}); after it the day is over.",
         "",
         "What the rules did",
-        f"Flagged: revenge {int(findings.revenge.sum())}, overtrading "
-        f"{int(findings.overtrading.sum())}, loss aversion {int(findings.loss_aversion.sum())}",
+        (
+            f"Flagged: revenge {int(findings.revenge.sum())}, overtrading "
+            f"{int(findings.overtrading.sum())}, loss aversion {int(findings.loss_aversion.sum())}"
+        ),
         f"Changed for a bias: {score['blocked_bias_count']}",
         f"Taken out by the daily limit: {score['blocked_risk_count']}",
         f"Difference: {amount(audit.delta_pnl)}",

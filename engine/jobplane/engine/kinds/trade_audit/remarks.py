@@ -1,6 +1,6 @@
 """Remarks: what is odd about a journal, without ending its audit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,17 +43,18 @@ class Remarks:
         code: str,
         message: str,
         *,
-        rows: Sequence[int] = (),
+        rows: Iterable[int] = (),
         count: int | None = None,
         severity: str = WARNING,
     ) -> None:
         """Record an oddity; the same code again adds to its count."""
         before = self._by_code.get(code)
-        first = (*(before.first_rows if before else ()), *(int(row) for row in rows[:FIRST_ROWS]))
+        lines = [int(row) for row in rows]
+        first = (*(before.first_rows if before else ()), *lines[:FIRST_ROWS])
         self._by_code[code] = Remark(
             code=code,
             severity=severity,
-            count=(before.count if before else 0) + (len(rows) if count is None else count),
+            count=(before.count if before else 0) + (len(lines) if count is None else count),
             first_rows=tuple(sorted(set(first)))[:FIRST_ROWS],
             message=message,
         )

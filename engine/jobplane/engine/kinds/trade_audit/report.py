@@ -12,7 +12,10 @@ from jobplane.engine.kinds.trade_audit.clock import time_text
 from jobplane.engine.kinds.trade_audit.moments import amount
 from jobplane.engine.kinds.trade_audit.skeleton import BADGES, PHASES, TOP_MOMENTS
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--paper:#fff;--card:#f5f7fa;
 --line:#d9dfe7;--actual:#c2571a;--disciplined:#1f6fb5;--gain:#1f6fb533;--loss:#c2571a33}
@@ -24,7 +27,7 @@ body{margin:0 auto;max-width:980px;padding:28px 20px 60px;background:var(--paper
 color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;margin:0}h2{font-size:18px;margin:36px 0 10px}
 p.sub{color:var(--soft);margin:4px 0 20px;overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:12px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
 .tile b{display:block;font-size:22px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tile span{color:var(--soft);font-size:13px}
@@ -45,7 +48,8 @@ table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:600;font-size:13px}
-td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th.number,td.number{text-align:right}
+td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 """
 _BADGE_COLOURS = {
     "MEGABLUNDER": "#7a1020",
@@ -70,7 +74,7 @@ _RULE_NAMES = {
     "overtrading": "Pause when busy",
     "loss_aversion": "Cut losers",
     "daily_limit": "Stop at the daily limit",
-    "interaction": "All of them together",
+    "interaction": "Together, beyond their sum",
 }
 _VERDICTS = {
     "WINNER": "Discipline would have earned more.",
@@ -260,15 +264,13 @@ def _table(
     """Give a table; nothing where it has no rows."""
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    kinds = [' class="number"' if place in numbers else "" for place in range(len(heads))]
+    head = "".join(
+        f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True)
+    )
     body = "".join(
         "<tr>"
-        + "".join(
-            f'<td class="number">{escape(cell)}</td>'
-            if place in numbers
-            else f"<td>{escape(cell)}</td>"
-            for place, cell in enumerate(row)
-        )
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         + "</tr>"
         for row in rows
     )

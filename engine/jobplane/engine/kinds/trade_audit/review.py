@@ -169,14 +169,18 @@ def _recommendations(audit: Audit) -> list[dict[str, Any]]:
     texts = {
         "revenge": (
             findings.revenge.sum(),
-            f"After a loss, wait {limits.revenge_window_minutes:g} minutes or keep to the usual "
-            "size.",
+            (
+                f"After a loss, wait {limits.revenge_window_minutes:g} minutes or keep to the usual "
+                "size."
+            ),
         ),
         "overtrading": (
             findings.overtrading.sum(),
-            f"Stop at {findings.overtrading_limit} trades in "
-            f"{limits.overtrading_window_minutes:g} minutes and pause "
-            f"{limits.overtrading_cooldown_minutes:g}.",
+            (
+                f"Stop at {findings.overtrading_limit} trades in "
+                f"{limits.overtrading_window_minutes:g} minutes and pause "
+                f"{limits.overtrading_cooldown_minutes:g}."
+            ),
         ),
         "loss_aversion": (
             findings.loss_aversion.sum(),

@@ -30,15 +30,17 @@ MAX_DROPPED_SHARE = 0.2
 UNKNOWN_ASSET = "UNKNOWN"
 
 _BUY_WORDS = frozenset(
-    "buy b long l bot bought bto btc bc cover buytocover buytoopen buytoclose openlong closeshort 1 +1 bid".split()
+    """buy b long l bot bought bto btc bc bid cover buytocover buytoopen buytoclose openlong
+    closeshort 1 +1""".split()  # noqa: SIM905  words read better than quotes
 )
 _SELL_WORDS = frozenset(
-    "sell s short ss sld sold sto stc sellshort shortsell selltoopen selltoclose openshort closelong -1 ask a".split()
+    """sell s short ss sld sold sto stc ask a sellshort shortsell selltoopen selltoclose
+    openshort closelong -1""".split()  # noqa: SIM905  words read better than quotes
 )
 # Rows of a statement that are no trades.
 _NO_TRADES = frozenset(
-    "balance credit deposit withdrawal dividend interest rebate correction bonus "
-    "buylimit buystop selllimit sellstop cancelled canceled transfer".split()
+    """balance credit deposit withdrawal dividend interest rebate correction bonus buylimit
+    buystop selllimit sellstop cancelled canceled transfer""".split()  # noqa: SIM905  as above
 )
 _NUMBERS = ("quantity", "price", "exit_price", "size_usd", "pnl", "balance", "multiplier")
 

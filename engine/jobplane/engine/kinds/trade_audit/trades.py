@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,25 +76,20 @@ class Trades:
 
     def take(self, index: Ints | Flags) -> "Trades":
         """Give the rows at `index`, in that order."""
-        return replace(
-            self,
-            **{
-                column.name: value.take(index) if isinstance(value, Labels) else value[index]
-                for column in fields(self)
-                for value in (getattr(self, column.name),)
-            },
-        )
+        taken: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            taken[column.name] = value.take(index) if isinstance(value, Labels) else value[index]
+        return replace(self, **taken)
 
     def repeated(self, times: int, *, shift_days: int) -> "Trades":
         """Give `times` copies, each `shift_days` after the one before."""
         shift = np.repeat(np.arange(times, dtype=np.int64), len(self)) * shift_days
-        values = {
-            column.name: value.repeated(times)
-            if isinstance(value, Labels)
-            else np.tile(value, times)
-            for column in fields(self)
-            for value in (getattr(self, column.name),)
-        }
+        values: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            labels = isinstance(value, Labels)
+            values[column.name] = value.repeated(times) if labels else np.tile(value, times)
         values["timestamp"] = values["timestamp"] + shift * DAY
         entry = values["entry"]
         values["entry"] = np.where(entry == NO_TIME, NO_TIME, entry + shift * DAY)
