@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobplane.client import Client, WatchPlan, specs
+from jobplane.client import Client, Event, WatchPlan, specs
 
 READY = re.compile(r"jobplane ready grpc=(\S+) http=(\S+) data=(\S+)")
 HIDDEN_SERVER = """
@@ -68,7 +68,7 @@ def test_a_real_server_runs_a_job_to_its_result(tmp_path):
 
 
 def test_a_watch_goes_on_over_the_death_of_a_real_server(tmp_path):
-    seen = []
+    seen: list[Event] = []
     with dev_server(tmp_path / "data") as (process, address), Client(address) as client:
         spec = specs.Probe(steps=20, step_duration=specs.Duration(nanos=100_000_000))
         job = client.submit(spec)

@@ -5,6 +5,7 @@ from google.rpc import error_details_pb2 as details
 
 from jobplane.client import Client, errors, specs
 from jobplane.v1 import job_pb2
+from tests.client.cutting_proxy import CuttingProxy
 from tests.client.fake_jobs import new_job, run_to_end
 from tests.client.fake_server import FakeServer, give_artifact, rich_status
 
@@ -226,3 +227,10 @@ def test_an_error_carries_what_the_server_told(client: Client, server: FakeServe
     assert [item.field for item in caught.value.violations] == ["spec.a", "spec.b"]
     assert caught.value.request_id == "req-1"
     assert "spec.b: missing" in str(caught.value)
+
+
+def test_a_submit_that_is_cut_in_its_answer_makes_one_job_all_the_same(server: FakeServer):
+    with CuttingProxy(server.port, [0]) as proxy, Client(proxy.address) as client:
+        client.submit(specs.Probe())
+    assert len(server.requests("SubmitJob")) == 2
+    assert len(server.jobs) == 1

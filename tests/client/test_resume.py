@@ -87,15 +87,6 @@ def test_an_ok_without_an_end_frame_is_no_end(server: FakeServer, job):
     assert [request.after_sequence for request in requests] == [0, 1, 1]
 
 
-@pytest.mark.usefixtures("job")
-def test_a_watch_resumes_where_it_was_and_not_from_the_start(server: FakeServer):
-    with CuttingProxy(server.port, [3]) as proxy:
-        watch_all(proxy.address)
-    first, second = server.requests("WatchJob")
-    assert first.after_sequence == 0
-    assert second.after_sequence > 0
-
-
 def test_a_watch_of_an_unknown_job_raises_at_once(server: FakeServer):
     with Client(server.address) as client, pytest.raises(errors.NotFound):
         next(client.watch("nobody"))

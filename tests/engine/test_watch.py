@@ -91,6 +91,27 @@ def test_events_come_once_in_order_and_the_stream_says_its_end(settings):
     run(scenario())
 
 
+def test_live_and_replayed_events_are_the_same(settings):
+    async def scenario():
+        async with running(settings) as (house, engine):
+            house.dispatcher.paused = True
+            job = (await engine.submit(probe(metrics=True))).job
+            stream = watch(engine, job)
+            await anext(stream)
+            house.dispatcher.paused = False
+            house.dispatcher.step()
+            live = [frame async for frame in stream]
+            replayed = await frames_of(engine, job, after=1)
+            assert events_in(live) == events_in(replayed)
+            assert all(event.revision > 0 for event in events_in(live))
+
+    run(scenario())
+
+
+def events_in(frames):
+    return [e for frame in frames if isinstance(frame, Batch) for e in frame.events]
+
+
 def test_progress_is_shown_live_and_not_numbered(settings):
     async def scenario():
         async with running(settings) as (_, engine):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from jobplane.engine.executors.port import Executor
 from jobplane.engine.executors.processes import ProcessExecutor
 from jobplane.engine.executors.threads import ThreadExecutor
 from jobplane.engine.kinds.base import Isolation
-from tests.executors.rig import MakeRig, Rig, TestKinds, test_settings
+from tests.executors.rig import MakeRig, Rig, TestKinds, settings_of_test
 
 STOP_S = 0.0
 
@@ -26,9 +27,9 @@ def release(tmp_path: Path) -> Iterator[Path]:
 def make_rig(tmp_path: Path, release: Path) -> Iterator[MakeRig]:
     rigs: list[Rig] = []
 
-    def make(isolation: Isolation = Isolation.PROCESS, **settings: object) -> Rig:
+    def make(isolation: Isolation = Isolation.PROCESS, **settings: Any) -> Rig:
         kinds = TestKinds(isolation)
-        chosen = test_settings(**settings)  # type: ignore[arg-type]  test names what it wants
+        chosen = settings_of_test(**settings)
         executor: Executor = ThreadExecutor(kinds, chosen)
         if isolation is Isolation.PROCESS:
             executor = ProcessExecutor(kinds, chosen)

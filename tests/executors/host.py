@@ -11,11 +11,11 @@ from jobplane.engine.domain.job import JobSpec
 from jobplane.engine.executors.processes import ProcessExecutor
 from jobplane.kinds.probe.v1.probe_pb2 import ProbeSpec
 from tests.executors.recorder import Recorder
-from tests.executors.rig import TestKinds, test_settings
+from tests.executors.rig import TestKinds, settings_of_test
 
 
 def main(owner: str, folder: str) -> None:
-    executor = ProcessExecutor(TestKinds(), test_settings(owner=owner, warm_per_kind=1))
+    executor = ProcessExecutor(TestKinds(), settings_of_test(owner=owner, warm_per_kind=1))
     reports = Recorder()
     executor.start(reports)
     spec = ProbeSpec(
@@ -26,7 +26,7 @@ def main(owner: str, folder: str) -> None:
     )
     executor.launch(assignment)
     reports.begun(assignment)
-    print(executor.keeper_pid, flush=True)
+    print(executor.keeper_pid, flush=True)  # noqa: T201  the test waits for this line
     threading.Event().wait(120)
 
 

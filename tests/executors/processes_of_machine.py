@@ -1,7 +1,6 @@
 """What the machine says about processes, for tests that must leave none behind."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +42,7 @@ def zombies_below(parent: int) -> list[int]:
 
 def open_descriptors() -> int:
     """Give how many descriptors this process holds."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(tuple(Path("/proc/self/fd").iterdir()))
 
 
 def eventually(holds: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> float:

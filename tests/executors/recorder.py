@@ -101,7 +101,7 @@ class Recorder:
         name: str,
         path: Path,
         media_type: str,
-        type: ArtifactType,
+        type: ArtifactType,  # noqa: A002  the port's word
         stage: str,
     ) -> None:
         self.on_artifact()

@@ -49,7 +49,7 @@ class TestKinds:
         return replace(kind, **self._changes.get(name, {}))
 
 
-def test_settings(
+def settings_of_test(
     *, slots: int = 2, environment: Mapping[str, str] | None = None, **processes: Any
 ) -> ExecutorSettings:
     chosen: dict[str, Any] = {"warm_per_kind": 0, **processes}
@@ -61,9 +61,6 @@ def test_settings(
         kinds={"show_surroundings": {"colour": "green"}},
         engine_version="1.2.3",
     )
-
-
-test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 class Rig:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host.close()
 
 
-def test_children_and_orphans_end_with_a_killed_server(host: Host):
+def test_children_and_orphans_end_with_a_killed_server(host: Host) -> None:
     # The probe, its two orphans and a spare child.
     eventually(lambda: len(marked(host.marker)) >= 4)
     host.kill()
@@ -57,7 +57,7 @@ def test_children_and_orphans_end_with_a_killed_server(host: Host):
     eventually(lambda: not is_live(host.keeper), deadline_s=GONE_WITHIN_S)
 
 
-def test_a_child_that_is_stopped_ends_too(host: Host):
+def test_a_child_that_is_stopped_ends_too(host: Host) -> None:
     for pid in marked(host.marker):
         os.kill(pid, signal.SIGSTOP)
     host.kill()
@@ -65,7 +65,7 @@ def test_a_child_that_is_stopped_ends_too(host: Host):
     eventually(lambda: marked(host.marker) == [], deadline_s=GONE_WITHIN_S)
 
 
-def test_a_polite_signal_does_not_end_the_keeper(host: Host):
+def test_a_polite_signal_does_not_end_the_keeper(host: Host) -> None:
     os.kill(host.keeper, signal.SIGTERM)
     os.kill(host.keeper, signal.SIGINT)
     host.kill()
@@ -73,15 +73,16 @@ def test_a_polite_signal_does_not_end_the_keeper(host: Host):
     eventually(lambda: marked(host.marker) == [], deadline_s=GONE_WITHIN_S)
 
 
-def test_the_next_keeper_ends_what_a_lost_one_left(host: Host):
+def test_the_next_keeper_ends_what_a_lost_one_left(host: Host) -> None:
     os.kill(host.keeper, signal.SIGKILL)
 
     eventually(lambda: marked(host.marker) == [], deadline_s=GONE_WITHIN_S)
 
 
-def test_the_next_server_ends_what_a_lost_one_and_its_keeper_left(host: Host, make_rig: MakeRig):
-    before: Callable[[], set[int]] = lambda: set(marked(host.marker))
-    old = before()
+def test_the_next_server_ends_what_a_lost_one_and_its_keeper_left(
+    host: Host, make_rig: MakeRig
+) -> None:
+    old = marked(host.marker)
     host.kill(with_keeper=True)
     make_rig(owner=host.owner).run("succeed")
 

@@ -25,7 +25,7 @@ def spares(rig: Rig) -> list[int]:
         return [child.pid for kept in pool._spares.values() for child, _ in kept if child.pid]
 
 
-def test_a_job_is_run_by_a_child_that_was_there_before(make_rig: MakeRig):
+def test_a_job_is_run_by_a_child_that_was_there_before(make_rig: MakeRig) -> None:
     rig = make_rig(warm_per_kind=1)
     rig.run("show_surroundings")
     eventually(lambda: len(spares(rig)) == 1)
@@ -34,14 +34,14 @@ def test_a_job_is_run_by_a_child_that_was_there_before(make_rig: MakeRig):
     assert [pid_of(rig.run("show_surroundings"))] == waiting
 
 
-def test_a_child_serves_once(make_rig: MakeRig):
+def test_a_child_serves_once(make_rig: MakeRig) -> None:
     rig = make_rig(warm_per_kind=2)
     pids = [pid_of(rig.run("show_surroundings")) for _ in range(5)]
 
     assert len(set(pids)) == 5
 
 
-def test_a_spare_that_died_is_not_used(make_rig: MakeRig):
+def test_a_spare_that_died_is_not_used(make_rig: MakeRig) -> None:
     rig = make_rig(warm_per_kind=1)
     rig.run("show_surroundings")
     eventually(lambda: len(spares(rig)) == 1)
@@ -51,7 +51,7 @@ def test_a_spare_that_died_is_not_used(make_rig: MakeRig):
     assert pid_of(rig.run("show_surroundings")) != dead
 
 
-def test_a_spare_of_another_kind_gives_way_when_the_pool_is_full(make_rig: MakeRig):
+def test_a_spare_of_another_kind_gives_way_when_the_pool_is_full(make_rig: MakeRig) -> None:
     rig = make_rig(warm_per_kind=1, warm_total=1)
     rig.run("show_surroundings")
     eventually(lambda: len(spares(rig)) == 1)
@@ -61,14 +61,14 @@ def test_a_spare_of_another_kind_gives_way_when_the_pool_is_full(make_rig: MakeR
     eventually(lambda: len(spares(rig)) == 1 and spares(rig) != old)
 
 
-def test_a_pool_of_nothing_keeps_nothing(make_rig: MakeRig):
+def test_a_pool_of_nothing_keeps_nothing(make_rig: MakeRig) -> None:
     rig = make_rig(warm_per_kind=1, warm_total=0)
     rig.run("succeed")
 
     assert spares(rig) == []
 
 
-def test_idle_spares_are_let_go(make_rig: MakeRig, tmp_path: object):
+def test_idle_spares_are_let_go(make_rig: MakeRig) -> None:
     owner = f"idle-{os.getpid()}-{time.monotonic_ns()}"
     rig = make_rig(warm_per_kind=2, warm_idle_s=0.0, owner=owner)
     before = open_descriptors()

@@ -1,7 +1,10 @@
 """Work functions of the kinds that these tests run."""
 
+# ruff: noqa: ARG001  work takes its spec and its context, whether or not it needs them
+
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +29,7 @@ def refuse_gate(params: Params, context: JobContext) -> Outcome:
 
 
 def work_error(params: Params, context: JobContext) -> Outcome:
-    raise WorkError(
-        "NO_DATA", "the input is empty", category=FailureCategory.INPUT, retryable=True
-    )
+    raise WorkError("NO_DATA", "the input is empty", category=FailureCategory.INPUT, retryable=True)
 
 
 def unhandled(params: Params, context: JobContext) -> Outcome:
@@ -99,7 +100,7 @@ def count(params: Params, context: JobContext) -> Outcome:
     done = int(context.checkpoint_data or 0)
     context.progress(done)
     while True:
-        context.safe_point(lambda: str(done).encode(), completed_units=done)
+        context.safe_point(lambda: str(done).encode(), completed_units=done)  # noqa: B023  at once
         done += 1
         time.sleep(0.01)
 
@@ -170,14 +171,14 @@ def hang(params: Params, context: JobContext) -> Outcome:
 
 def show_surroundings(params: Params, context: JobContext) -> Outcome:
     targets: dict[str, str] = {}
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            targets[name] = os.readlink(f"/proc/self/fd/{name}")
+            targets[link.name] = str(link.readlink())
     seen = {
         "environ": dict(os.environ),
         "initial": Path("/proc/self/environ").read_bytes().decode().split("\0"),
         "fds": targets,
-        "cwd": os.getcwd(),
+        "cwd": str(Path.cwd()),
         "folder": str(context.folder),
         "path": sys.path,
         "settings": dict(context.settings),
@@ -235,8 +236,6 @@ def artifact_name(params: Params, context: JobContext) -> Outcome:
 
 
 def remove_folder(params: Params, context: JobContext) -> Outcome:
-    import shutil
-
     shutil.rmtree(context.folder.parent)
     raise KeyError("after the folder is gone")
 
@@ -281,8 +280,8 @@ def artifact_link(params: Params, context: JobContext) -> Outcome:
 
 
 def talk(params: Params, context: JobContext) -> Outcome:
-    print(params["out"])
-    print(params["err"], file=sys.stderr)
+    sys.stdout.write(params["out"] + "\n")
+    sys.stderr.write(params["err"] + "\n")
     return Outcome()
 
 

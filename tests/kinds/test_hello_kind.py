@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,9 +19,9 @@ from jobplane.engine.domain.job import JobSpec
 from jobplane.engine.executors.processes import ProcessExecutor
 from jobplane.engine.kinds.base import Kind
 from jobplane.engine.kinds.registry import Registry
-from tests.executors.rig import ROOT, Rig, test_settings
+from tests.executors.rig import ROOT, Rig, settings_of_test
 
-UV = ROOT / ".venv/bin/uv"
+UV = Path(sys.executable).with_name("uv")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def kind(registry: Registry) -> Kind:
 
 @pytest.fixture
 def rig(registry: Registry, installed: Path, tmp_path: Path) -> Iterator[Rig]:
-    settings = test_settings(environment={"PYTHONPATH": str(installed)})
+    settings = settings_of_test(environment={"PYTHONPATH": str(installed)})
     rig = Rig(ProcessExecutor(registry, settings), tmp_path)
     yield rig
     rig.executor.stop(0)
@@ -66,12 +67,12 @@ def accepted(registry: Registry, kind: Kind, params: Any) -> bytes:
     return registry.serialized(spec)
 
 
-def test_it_is_found_and_can_run(registry: Registry, kind: Kind):
+def test_it_is_found_and_can_run(registry: Registry, kind: Kind) -> None:
     assert kind in registry.all()
     assert registry.missing(kind) == ""
 
 
-def test_it_greets(registry: Registry, kind: Kind, rig: Rig):
+def test_it_greets(registry: Registry, kind: Kind, rig: Rig) -> None:
     told = rig.run("hello", accepted(registry, kind, {"names": ["Ada", "Alan"]}))
 
     assert isinstance(told.conclusion, Completed), told.conclusion
@@ -83,7 +84,7 @@ def test_it_greets(registry: Registry, kind: Kind, rig: Rig):
     ]
 
 
-def test_it_goes_on_after_a_pause(registry: Registry, kind: Kind, rig: Rig):
+def test_it_goes_on_after_a_pause(registry: Registry, kind: Kind, rig: Rig) -> None:
     names = [str(number) for number in range(1000)]
     assignment = rig.launch("hello", accepted(registry, kind, {"names": names, "pause_s": 0.01}))
     rig.reports.begun(assignment)
@@ -97,7 +98,7 @@ def test_it_goes_on_after_a_pause(registry: Registry, kind: Kind, rig: Rig):
     assert again.conclusion.result.metrics == {"greetings": 1000.0}
 
 
-def test_its_schema_refuses_what_it_does_not_know(registry: Registry, kind: Kind):
+def test_its_schema_refuses_what_it_does_not_know(registry: Registry, kind: Kind) -> None:
     spec = registry.parse(kind, b'{"names": [""], "gretting": "Hi"}')
     found = registry.check(kind, spec, JobSpec("hello", b"", schema_version="1"))
 

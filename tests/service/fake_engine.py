@@ -1,5 +1,7 @@
 """An engine in memory: jobs are kept, nothing runs."""
 
+# ruff: noqa: A002, ARG002  it takes what the engine takes, under the same names
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -28,7 +28,7 @@ class TokenAuthenticator:
             "submitter": Principal("s", project_roles={"mine": options.ROLE_SUBMITTER}),
         }
 
-    async def authenticate(self, metadata, peer):
+    async def authenticate(self, metadata, peer):  # noqa: ARG002  the port has it
         token = metadata.get("authorization", "")
         if not token:
             raise CredentialsMissingError
@@ -108,7 +108,7 @@ def test_reading_on_the_server_takes_a_role_in_any_project(guarded):
 
 
 def test_a_method_without_a_role_is_refused_to_everybody(serve, monkeypatch):
-    monkeypatch.setattr("jobplane.service.rpc.methods.access_of", lambda method: None)
+    monkeypatch.setattr("jobplane.service.rpc.methods.access_of", lambda _method: None)
     server = serve()
     for rpc in RPCS:
         assert refusal(server, rpc.path).reason == "PROJECT_FORBIDDEN"

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 
 import pytest
 from google.rpc import code_pb2
@@ -123,7 +123,14 @@ FAILURE = Failure("WORKER_LOST", FailureCategory.INFRASTRUCTURE, "gone", exit_co
 QUESTION = InputRequest("q1", "Which?", (Question("c", "Column", ("a", "b"), "a", True),), START)
 CONTROL = ControlRequest("dev", "enough", START, later(30))
 ARTIFACT = Artifact(
-    "demo", "t.csv", ArtifactType.TABLE, "text/csv", 10, "ab" * 32, START, job_id="one",
+    "demo",
+    "t.csv",
+    ArtifactType.TABLE,
+    "text/csv",
+    10,
+    "ab" * 32,
+    START,
+    job_id="one",
     table=TableShape(2, (Column("x", "int64"),)),
 )
 JOB = Job(
@@ -204,7 +211,7 @@ def test_a_full_job_has_every_part_of_it():
     job = job_to_wire(JOB)
     filled = {field.name for field, _ in job.ListFields()}
     empty = {"schedule", "origin_job", "engine_refs", "engine_version", "input_digest"}
-    unset = {"creator", "start_time", "expire_time", "heartbeat_time"}
+    unset = {"job_set", "creator", "start_time", "expire_time", "heartbeat_time"}
     assert set(job_pb2.Job.DESCRIPTOR.fields_by_name) - filled == empty | unset
     assert job.result.probe == probe_pb2.ProbeResult()
     assert job.result.WhichOneof("kind") == "probe"
@@ -298,4 +305,3 @@ def test_a_batch_with_progress_first_never_promises_what_comes_after_it():
 
 def test_times_keep_their_microseconds():
     assert job_to_wire(JOB).create_time.nanos == 678_901_000
-    assert timedelta(microseconds=START.microsecond).microseconds == 678_901

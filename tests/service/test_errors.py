@@ -123,10 +123,9 @@ def test_a_bug_names_the_request_and_hides_the_rest():
 
 
 def test_a_bug_in_dev_mode_shows_its_stack():
-    try:
-        raise ValueError("password")
-    except ValueError as error:
-        refusal = bug(error, "id-1", show=True)
+    with pytest.raises(ValueError, match="password") as caught:
+        int("password")
+    refusal = bug(caught.value, "id-1", show=True)
     details = unpacked(status_pb2.Status.FromString(refusal.details))
     assert "password" in details["DebugInfo"].detail
     assert details["DebugInfo"].stack_entries

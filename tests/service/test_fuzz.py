@@ -86,15 +86,15 @@ def test_random_messages_never_break_a_method(target, caplog, rpc, draw):
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
 @fuzz
 @given(draw=st.data())
-def test_messages_with_good_names_and_anything_else_never_break_a_method(
-    target, caplog, rpc, draw
-):
+def test_messages_with_good_names_and_anything_else_never_break_a_method(target, caplog, rpc, draw):
     """Good names take the rest of the message past the first rules."""
     message = draw.draw(messages(rpc.request.DESCRIPTOR))
     for name, value in GOOD.items():
         if name in rpc.request.DESCRIPTOR.fields_by_name:
             setattr(message, name, value)
-    keep = draw.draw(st.sets(st.sampled_from(sorted(rpc.request.DESCRIPTOR.fields_by_name) or [""])))
+    keep = draw.draw(
+        st.sets(st.sampled_from(sorted(rpc.request.DESCRIPTOR.fields_by_name) or [""]))
+    )
     for name in set(rpc.request.DESCRIPTOR.fields_by_name) - keep - set(GOOD):
         message.ClearField(name)
     if isinstance(message, wire.WatchJobRequest):

@@ -37,6 +37,10 @@ NAMES = frozenset(
     }
 )
 
+class FailpointError(Exception):
+    """What is configured names no failpoint or no effect."""
+
+
 _lock = threading.Lock()
 # Visits that are left until a point has its effect.
 _left: dict[str, int] = {}
@@ -65,9 +69,9 @@ def _parsed(entry: str) -> tuple[str, int]:
     name, _, effect = entry.partition(":")
     action, _, visit = effect.partition("@")
     if name not in NAMES:
-        raise ValueError(f"no failpoint {name!r}; there are: {', '.join(sorted(NAMES))}")
+        raise FailpointError(f"no failpoint {name!r}; there are: {', '.join(sorted(NAMES))}")
     if action != "exit" or (visit and not (visit.isdecimal() and int(visit) > 0)):
-        raise ValueError(f"a failpoint is NAME:exit or NAME:exit@N with N > 0, not {entry!r}")
+        raise FailpointError(f"a failpoint is NAME:exit or NAME:exit@N with N > 0, not {entry!r}")
     return name, int(visit or 1)
 
 

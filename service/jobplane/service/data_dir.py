@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ class DataDirError(Exception):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Generator[None]:
     """Hold the folder while the server lives; the system lets go even after a crash."""
     try:
         folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ def run_dev(
             # Only asked whether the port is free: grpc binds its own socket.
             probe.close()
             return asyncio.run(_serve(settings, door, folder))
-    except (DataDirError, OSError, ValueError) as error:
+    except (DataDirError, failpoint.FailpointError, OSError) as error:
         sys.stderr.write(f"jobplane dev: {error}\n")
         return EXIT_UNUSABLE
 

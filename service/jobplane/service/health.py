@@ -18,7 +18,7 @@ class HealthService:
     def __init__(self, services: Iterable[str]) -> None:
         names = (OVERALL, *services)
         serving = wire.HealthCheckResponse.SERVING
-        self._statuses: dict[str, int] = dict.fromkeys(names, serving)
+        self._statuses = dict.fromkeys(names, int(serving))
         self._changed = asyncio.Event()
         self._is_closed = False
 
@@ -35,7 +35,7 @@ class HealthService:
     def _set(self, *, is_serving: bool) -> None:
         response = wire.HealthCheckResponse
         status = response.SERVING if is_serving else response.NOT_SERVING
-        self._statuses = dict.fromkeys(self._statuses, status)
+        self._statuses = dict.fromkeys(self._statuses, int(status))
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -50,9 +50,7 @@ class HealthService:
     async def List(self, request: wire.HealthListRequest, call: Call) -> wire.HealthListResponse:
         """Tell the state of every service."""
         del request, call
-        statuses = {
-            name: wire.HealthCheckResponse(status=status) for name, status in self._statuses.items()
-        }
+        statuses = {name: _response(status) for name, status in self._statuses.items()}
         return wire.HealthListResponse(statuses=statuses)
 
     async def Watch(
@@ -60,7 +58,7 @@ class HealthService:
     ) -> AsyncIterator[wire.HealthCheckResponse]:
         """Tell the state of one service whenever it changes."""
         del call
-        unknown = wire.HealthCheckResponse.SERVICE_UNKNOWN
+        unknown = int(wire.HealthCheckResponse.SERVICE_UNKNOWN)
         last = None
         while True:
             changed, status = self._changed, self._statuses.get(request.service, unknown)

@@ -6,7 +6,7 @@ Connect, gRPC-Web, JSON and the dashboard are to be routes of this same app.
 import asyncio
 import html
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
@@ -104,7 +104,7 @@ class HttpServer(uvicorn.Server):
             await asyncio.sleep(_STARTED_POLL_S)
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Leave signals alone."""
         yield
 

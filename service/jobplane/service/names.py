@@ -11,7 +11,8 @@ def split_job_name(name: str, field: str = "name") -> tuple[str, str]:
     match name.split("/"):
         case ["projects", project, "jobs", job_id] if project and job_id:
             return project, job_id
-    raise _misnamed(field, _JOB_FORM)
+        case _:
+            raise _misnamed(field, _JOB_FORM)
 
 
 def split_kind_name(name: str) -> str:
@@ -19,7 +20,8 @@ def split_kind_name(name: str) -> str:
     match name.split("/"):
         case ["kinds", kind] if kind:
             return kind
-    raise _misnamed("name", _KIND_FORM)
+        case _:
+            raise _misnamed("name", _KIND_FORM)
 
 
 def _misnamed(field: str, form: str) -> InvalidSpecError:

@@ -3,9 +3,13 @@
 The package for Python ships v1alpha only; v1 has the same bytes under another name.
 """
 
+# The stubs of grpc are half untyped.
+# pyright: standard
+
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
@@ -68,5 +72,6 @@ class ReflectionService:
         self, requests: AsyncIterator[wire.ServerReflectionRequest], call: Call
     ) -> AsyncIterator[wire.ServerReflectionResponse]:
         """Answer one question after the other."""
-        async for response in self._servicer.ServerReflectionInfo(requests, call):
-            yield response
+        answers: Any = self._servicer.ServerReflectionInfo(requests, call)
+        async for answer in answers:
+            yield answer

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from jobplane.engine.domain.errors import TooManyWatchesError
@@ -24,7 +24,7 @@ class Seats:
         return self._taken.total()
 
     @contextmanager
-    def take(self, principal: str) -> Iterator[None]:
+    def take(self, principal: str) -> Generator[None]:
         """Hold a seat; raises TooManyWatchesError when there is none."""
         if self._taken[principal] >= self._per_principal:
             raise TooManyWatchesError(limit=self._per_principal)

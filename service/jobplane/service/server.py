@@ -1,5 +1,8 @@
 """The composition root: builds the grpc server and joins everything to it."""
 
+# The stubs of grpc are half untyped.
+# pyright: standard
+
 import asyncio
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -9,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
 

@@ -33,9 +33,9 @@ def test_a_passage_is_the_exact_stretch_of_the_text():
 
 
 def test_each_sentence_knows_its_exact_place():
-    text = "# A\n\nOne fish. Two fish! Is it red? Blue.\n"
+    text = "# A\n\nHere is one fish. Two fish! Is it red? Blue.\n"
     assert [text[unit.start : unit.end] for unit in units(text)] == [
-        "One fish.",
+        "Here is one fish.",
         "Two fish!",
         "Is it red?",
         "Blue.",

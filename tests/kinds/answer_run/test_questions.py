@@ -33,7 +33,7 @@ def test_nouns_joined_by_and_stay_together():
 
 def test_a_list_of_questions_is_taken_apart():
     assert texts("1. Who leads the office?\n2. Where is the harbour office?") == [
-        "1. Who leads the office?",
+        "Who leads the office?",
         "Where is the harbour office?",
     ]
 

@@ -40,7 +40,7 @@ def main() -> int:
 @contextmanager
 def served(data: Path) -> Iterator[str]:
     """Run `jobplane dev` in a process of its own; gives its address."""
-    command = [sys.executable, "-m", "jobplane.cli.main", "dev", "--port", "0", "--http-port", "0"]
+    command = [sys.executable, "-m", "jobplane.cli", "dev", "--port", "0", "--http-port", "0"]
     with (
         (data / "server.log").open("w") as log,
         subprocess.Popen(

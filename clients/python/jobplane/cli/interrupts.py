@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jobplane.client import JobplaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from jobplane.cli.session import Session
 
@@ -21,7 +21,7 @@ def detaching(
     job_ids: Sequence[str],
     *,
     on_interrupt: Callable[[], object] | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Tell what becomes of the jobs when the user interrupts the block; SIGTERM counts too."""
     before: Any = None
     is_main = threading.current_thread() is threading.main_thread()

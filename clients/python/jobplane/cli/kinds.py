@@ -115,14 +115,13 @@ def _traits(kind: kind_service_pb2.Kind) -> str:
 
 def _parameters(kind: kind_service_pb2.Kind) -> list[tuple[str, str, str]]:
     """Name, type and meaning of each parameter that the schema has."""
-    properties = plain(kind.json_schema).get("properties", {})
+    properties: dict[str, dict[str, Any]] = plain(kind.json_schema).get("properties", {})
     message = _message_of(_short(kind))
     if not properties and message is not None:
         return [_row(field) for field in message.fields]
     return [
         (name, str(value.get("type", "-")), str(value.get("description", "")))
         for name, value in sorted(properties.items())
-        if isinstance(value, dict)
     ]
 
 

@@ -109,7 +109,7 @@ def events(session: Session, *, job: str, from_seq: int) -> int:
     if session.output == "json":
         session.write_json([{"type": event.type, **plain(event.wire)} for event in history])
         return Exit.OK
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for event in history:
         line = line_of(event)
         text = line.text if line is not None else ""

@@ -6,7 +6,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -32,7 +32,7 @@ def read_spec(file: str) -> dict[str, Any]:
         raise click.UsageError(f"{file} is neither JSON nor TOML: {error}") from error
     if not isinstance(content, dict):
         raise click.UsageError(f"{file} must hold an object")
-    return content
+    return cast("dict[str, Any]", content)
 
 
 def build_spec(
@@ -77,11 +77,12 @@ def _assignment(item: str, option: str) -> tuple[list[str], str]:
 
 def _put(spec: dict[str, Any], path: list[str], text: str) -> None:
     """Set a value deep in the spec, read as the contract's type where it has one."""
-    place: Any = spec
+    place = spec
     for name in path[:-1]:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
+        inner: Any = place.setdefault(name, {})
+        if not isinstance(inner, dict):
             raise click.UsageError(f"{'.'.join(path)}: {name} is a value and has no members")
+        place = cast("dict[str, Any]", inner)
     place[path[-1]] = _value(_field(path), text)
 
 

@@ -51,12 +51,7 @@ class Reflection:
         """Answers of a method, as they come."""
         answer = message_factory.GetMessageClass(method.output_type)
         path = f"/{method.containing_service.full_name}/{method.name}"
-        call = self._channel.stream_stream(
-            path,
-            request_serializer=_bytes_of,
-            response_deserializer=answer.FromString,
-        )
-        stream: Any = call(iter(requests), timeout=timeout_s, metadata=tuple(self._metadata))
+        stream = self._open(path, requests, answer, timeout_s)
         try:
             yield from stream
         except grpc.RpcError as error:
@@ -81,14 +76,8 @@ class Reflection:
 
     def _ask(self, **question: str) -> Any:
         request, answer = _messages(self._package)
-        call = self._channel.stream_stream(
-            f"/{self._package}.ServerReflection/ServerReflectionInfo",
-            request_serializer=_bytes_of,
-            response_deserializer=answer.FromString,
-        )
-        stream: Any = call(
-            iter([request(**question)]), timeout=TIMEOUT_S, metadata=tuple(self._metadata)
-        )
+        path = f"/{self._package}.ServerReflection/ServerReflectionInfo"
+        stream = self._open(path, [request(**question)], answer, TIMEOUT_S)
         try:
             told: Any = next(stream)
         except grpc.RpcError as error:
@@ -105,6 +94,16 @@ class Reflection:
                 )
             )
         return told
+
+    def _open(
+        self, path: str, requests: Sequence[Message], answer: Any, timeout_s: float | None
+    ) -> Any:
+        """Stream of answers; to the transport any method is a stream both ways."""
+        channel: Any = self._channel
+        call = channel.stream_stream(
+            path, request_serializer=_bytes_of, response_deserializer=answer.FromString
+        )
+        return call(iter(requests), timeout=timeout_s, metadata=tuple(self._metadata))
 
     def _load(self, answer: Any) -> None:
         """Take the files into the pool, those that they import first."""

@@ -43,7 +43,7 @@ def find_job(client: Client, text: str) -> Job:
 def shortened(ids: Sequence[str]) -> dict[str, str]:
     """Shortest prefix of each id that no other one of them has."""
     ordered = sorted(ids)
-    short = {}
+    short: dict[str, str] = {}
     for place, job_id in enumerate(ordered):
         neighbours = [*ordered[max(0, place - 1) : place], *ordered[place + 1 : place + 2]]
         length = SHORTEST_PREFIX

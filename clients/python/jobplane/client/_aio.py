@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
+import grpc.aio
 
 from jobplane.client import _requests as requests
 from jobplane.client._aio_job import AsyncJob
 from jobplane.client._aio_watch import AsyncStream, AsyncWatch
 from jobplane.client._artifact import AsyncArtifact
-from jobplane.client._channel import call_metadata, open_aio_channel
+from jobplane.client._channel import call_metadata, may_repeat, open_aio_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from types import TracebackType
 
-    _Request = TypeVar("_Request")
+    from google.protobuf.message import Message
+
+    _Request = TypeVar("_Request", bound=Message)
     _Response = TypeVar("_Response")
 
 CALL_TIMEOUT_S = 30.0
@@ -398,6 +401,12 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response],
         request: _Request,
     ) -> _Response:
+        try:
+            return await method(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            refused = error_of(error)
+            if not may_repeat(request, refused):
+                raise refused from error
         try:
             return await method(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:

@@ -10,7 +10,7 @@ import grpc
 
 from jobplane.client import _requests as requests
 from jobplane.client._artifact import Artifact
-from jobplane.client._channel import call_metadata, open_channel
+from jobplane.client._channel import call_metadata, may_repeat, open_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._job import Job
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    _Request = TypeVar("_Request")
+    from google.protobuf.message import Message
+
+    _Request = TypeVar("_Request", bound=Message)
     _Response = TypeVar("_Response")
 
 CALL_TIMEOUT_S = 30.0
@@ -378,6 +380,12 @@ class Client(AbstractContextManager["Client"]):
         method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
         request: _Request,
     ) -> _Response:
+        try:
+            return method(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            refused = error_of(error)
+            if not may_repeat(request, refused):
+                raise refused from error
         try:
             return method(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:

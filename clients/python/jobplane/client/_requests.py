@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
@@ -159,7 +159,7 @@ def _object(spec: Mapping[str, Any] | str) -> Mapping[str, Any]:
         raise _invalid("spec", f"no JSON: {error}") from error
     if not isinstance(content, dict):
         raise _invalid("spec", f"must be an object, not {type(content).__name__}")
-    return content
+    return cast("dict[str, Any]", content)
 
 
 def _parsed(content: Mapping[str, Any]) -> spec_pb2.JobSpec:

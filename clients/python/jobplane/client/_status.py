@@ -102,7 +102,9 @@ def error_from_status(
     return _class_of(refusal)(refusal)
 
 
-_DEFAULT_REASONS = {"UNAVAILABLE": "UNREACHABLE"}
+# What the transport says of itself has no reason of the contract.
+UNREACHABLE = "UNREACHABLE"
+_DEFAULT_REASONS = {"UNAVAILABLE": UNREACHABLE}
 
 
 def _readable(message: str, code: str) -> str:

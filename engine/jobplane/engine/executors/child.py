@@ -57,11 +57,11 @@ class Line:
         self._pid = os.getpid()
         self._kept: queue.SimpleQueue[frames.Kept] = queue.SimpleQueue()
 
-    def send(self, frame: frames.ToServer) -> None:
-        """Send a frame; a fork of the child has no business here and ends."""
+    def send(self, *together: frames.ToServer) -> None:
+        """Send frames; a fork of the child has no business here and ends."""
         if os.getpid() != self._pid:
             os._exit(0)
-        data = frames.encoded(frame)
+        data = b"".join(map(frames.encoded, together))
         try:
             with self._lock:
                 self._channel.sendall(data)
@@ -99,8 +99,7 @@ class LineSink:
 
     def events(self, payloads: Sequence[DurablePayload]) -> None:
         """Pass events on."""
-        for payload in payloads:
-            self._line.send(_frame(payload))
+        self._line.send(*map(_frame, payloads))
 
     def artifact(
         self, *, name: str, path: Path, media_type: str, artifact_type: ArtifactType, stage: str

@@ -13,7 +13,12 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 import jobplane.engine.kinds
-from jobplane.engine.domain.errors import InvalidSpecError, UnknownKindError, Violation
+from jobplane.engine.domain.errors import (
+    InvalidSpecError,
+    KindUnavailableError,
+    UnknownKindError,
+    Violation,
+)
 from jobplane.engine.domain.job import JobSpec
 from jobplane.engine.kinds.base import Kind
 from jobplane.engine.kinds.schema import InvalidSchemaError, ParamsSchema, parsed_params
@@ -122,6 +127,8 @@ class Registry:
         Those of a custom kind are `schema_version` and `params...`.
         """
         violations: list[Violation] = []
+        if kind.name in self._broken:
+            raise KindUnavailableError(kind.name, self._broken[kind.name])
         if kind.spec is None:
             violations += _version_violations(kind, job)
             violations += self._schemas[kind.name].violations(spec)

@@ -1,16 +1,17 @@
 """Statements over the history of jobs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.store.codec import event_from_row, event_to_row
-from jobplane.engine.store.statement import Statement, insertion
+from jobplane.engine.store.statement import ManyInsert, Statement
 from jobplane.engine.store.tables import job_events, jobs
 
-_INSERT = Statement(insertion(job_events))
+_INSERT = ManyInsert(job_events, returning=job_events.c.revision)
 _AFTER = Statement(
     select(job_events)
     .join(jobs, jobs.c.pk == job_events.c.job_pk)
@@ -60,13 +61,15 @@ class Advance(NamedTuple):
     revision: int
 
 
-def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> None:
-    """Add events to a job's history."""
-    if not events:
-        return
+def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> tuple[JobEvent, ...]:
+    """Add events to a job's history; gives them with their place in the feed."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK_FEED)
-    _INSERT.run_many(connection, [event_to_row(event, job_pk) for event in events])
+    rows = [event_to_row(event, job_pk) for event in events]
+    revisions = _INSERT.run(connection, rows)
+    return tuple(
+        replace(event, revision=revision) for event, revision in zip(events, revisions, strict=True)
+    )
 
 
 def after(

@@ -1,6 +1,6 @@
 """Statements over jobs, each named for its use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -170,8 +170,8 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
     connection = transaction.connection
     pk: int = _INSERT.run(connection, new_job_to_row(job, lane=lane)).scalar_one()
     _insert_labels(connection, pk, job)
-    events.append(connection, pk, change.events)
-    transaction.changes.append(change)
+    numbered = events.append(connection, pk, change.events)
+    transaction.changes.append(replace(change, events=numbered))
     return Stored(pk, job, lane)
 
 
@@ -226,8 +226,8 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
         _insert_labels(transaction.connection, stored.pk, job)
     if job.status.is_terminal:
         _insert_metrics(transaction.connection, stored.pk, job)
-    events.append(transaction.connection, stored.pk, change.events)
-    transaction.changes.append(change)
+    numbered = events.append(transaction.connection, stored.pk, change.events)
+    transaction.changes.append(replace(change, events=numbered))
     return Stored(stored.pk, job, stored.lane, worker)
 
 

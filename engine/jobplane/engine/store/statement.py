@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, Insert, Table, bindparam, insert
+from sqlalchemy import (
+    Column,
+    Connection,
+    CursorResult,
+    Executable,
+    Insert,
+    Table,
+    bindparam,
+    insert,
+)
 
 
 class Statement:
@@ -65,3 +74,37 @@ def insertion(table: Table) -> Insert:
     """An insert of every column but a number that the database gives."""
     given = [column.name for column in table.columns if column.autoincrement is not True]
     return insert(table).values({name: bindparam(name) for name in given})
+
+
+class ManyInsert:
+    """Inserts any number of rows with one statement, and gives the numbers they got."""
+
+    CHUNK = 200
+
+    def __init__(self, table: Table, *, returning: Column[Any]) -> None:
+        self._table = table
+        self._returning = returning
+        self._names = [column.name for column in table.columns if column is not returning]
+        # By number of rows: most inserts have one, two or three.
+        self._statements: dict[int, Statement] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """The numbers of the rows, in their order."""
+        numbers: list[int] = []
+        for start in range(0, len(rows), self.CHUNK):
+            chunk = rows[start : start + self.CHUNK]
+            values = {
+                f"{name}_{at}": row[name] for at, row in enumerate(chunk) for name in self._names
+            }
+            # The database numbers rows as they stand, but may tell of them in any order.
+            numbers += sorted(self._of(len(chunk)).run(connection, values).scalars())
+        return numbers
+
+    def _of(self, count: int) -> Statement:
+        if count not in self._statements:
+            rows = [
+                {name: bindparam(f"{name}_{at}") for name in self._names} for at in range(count)
+            ]
+            clause = insert(self._table).values(rows).returning(self._returning)
+            self._statements[count] = Statement(clause)
+        return self._statements[count]

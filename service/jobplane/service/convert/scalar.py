@@ -46,7 +46,8 @@ def duration_to_wire(seconds: float | None) -> Duration | None:
 
 def duration_from_wire(value: Duration) -> float:
     """Give the span in seconds."""
-    return value.seconds + value.nanos / _NANOS
+    # One division of whole numbers rounds once, so that a span comes back as it went.
+    return (value.seconds * _NANOS + value.nanos) / _NANOS
 
 
 def optional(value: T | None, convert: Callable[[T], W]) -> W | None:

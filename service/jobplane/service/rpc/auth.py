@@ -70,15 +70,15 @@ def authorize(rpc: Rpc, principal: Principal, request: Message) -> None:
 def projects_of(request: Message) -> set[str]:
     """Projects that a request is about, by field or in resource names."""
     found: set[str] = set()
-    for field, value in request.ListFields():
-        if field.is_repeated:
+    for part, value in request.ListFields():
+        if part.is_repeated:
             continue
-        if field.message_type is not None:
-            if _names_projects(field.message_type.full_name):
+        if part.message_type is not None:
+            if _names_projects(part.message_type.full_name):
                 found |= projects_of(value)
-        elif field.name == "project":
+        elif part.name == "project":
             found.add(value)
-        elif field.name in _NAME_FIELDS and value.startswith(_PREFIX):
+        elif part.name in _NAME_FIELDS and value.startswith(_PREFIX):
             found.add(value.removeprefix(_PREFIX).partition("/")[0])
     return found
 

@@ -1,5 +1,8 @@
 """The way of every call: identify, decode, authorize, check, handle, answer, log."""
 
+# The stubs of grpc are half untyped.
+# pyright: standard
+
 import asyncio
 import logging
 import re
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import grpc.aio
 from google.protobuf.message import Message
 
 from jobplane.engine.domain.errors import (

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from jobplane.engine.kinds.answer_run.language import sentence_spans
 from jobplane.engine.kinds.answer_run.source import Document
+from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$")
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 _ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)")
 _UNDERLINE = re.compile(r"^(?:=+|-+)[ \t]*$")
-_IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
-_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+# No bracket inside a bracket: else a row of them would cost its length squared.
+_IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()\[\]]*\)")
+_LINK = re.compile(r"\[([^\[\]]+)\]\((?:[^()\[\]]|\([^()\[\]]*\))*\)")
 _MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=[\w.!?])[*_](?!\w)|^[ \t]*>[ \t]?", re.MULTILINE)
 _LEAD_CHARS = 400
 _HEADING_CHARS = 500
@@ -215,7 +217,8 @@ def _sentences(text: str, block: _Block, kind: str, lead: str = "") -> Iterator[
 
 def _is_label(text: str, rest: str) -> bool:
     """Whether the text, with more to follow, is the catchword of a paragraph or item."""
-    short = 0 < len(text.split()) <= _LABEL_WORDS
+    named = text.rstrip(".").casefold().split()
+    short = 0 < len(named) <= _LABEL_WORDS and FUNCTION_WORDS.isdisjoint(named)
     return short and text.endswith(".") and bool(rest.strip()) and not any(map(str.isdigit, text))
 
 

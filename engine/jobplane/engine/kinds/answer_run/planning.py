@@ -235,6 +235,8 @@ def _number_column(
     for column in reading.table.columns:
         if not column.is_numeric or column.name in reading.filtered or column is asked_for:
             continue
+        if aggregate == "count" and _names_one(column, reading.question):
+            continue
         names = _stems(column.name)
         hit = len(asked & names)
         if hit:
@@ -246,6 +248,13 @@ def _number_column(
         return None
     _use_name(reading, ranked[0][1])
     return ranked[0][1]
+
+
+def _names_one(column: Column, question: SubQuestion) -> bool:
+    """Whether the column numbers things rather than counts them: "route" where routes are asked for."""
+    named = set(re.split(r"[\W_]+", column.name.casefold()))
+    asked = [term for term in question.terms if term.stem in _stems(column.name)]
+    return bool(asked) and all(term.surface.casefold() not in named for term in asked)
 
 
 def _by_superlative(reading: _Reading) -> Iterator[Column]:

@@ -8,8 +8,9 @@ from jobplane.engine.kinds.answer_run.dating import years
 from jobplane.engine.kinds.answer_run.language import Word, content_words, words
 from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS
 
-_SPLIT = re.compile(r"(?<=[?!])\s+|\n+\s*(?:[-*+]|\d+[.)])?\s*|\s*;\s*")
+_SPLIT = re.compile(r"(?<=[?!])\s+|\n+\s*|\s*;\s*")
 _ASKING = r"(?:who|whom|whose|what|when|where|why|which|how|does|do|did|is|are|was|were|can|has|have)"
+_NUMERAL = re.compile(r"^(?:[-*+]|\(?\d{1,2}[.)])\s+")
 _JOINED = re.compile(rf",?\s+and\s+(?={_ASKING}\b)", re.IGNORECASE)
 _POINTING = re.compile(r"\b(?:it|its|they|their|them|he|his|she|her|this|these|that|one)\b", re.I)
 _QUOTED = re.compile(r"[\"“]([^\"”]{2,80})[\"”]")
@@ -48,7 +49,7 @@ _WANTED: tuple[tuple[Wanted, re.Pattern[str]], ...] = tuple(
         (
             Wanted.MONEY,
             r"how (?:much|high|large|big|expensive)\b.{0,80}?\b(?:costs?|pay|paid|price|fee|grant|deposit|salary|wage|fine|budget|money|loan|subsidy|tax|rent|premium)\b"
-            r"|what (?:is|was|are|were|will be) (?:the |a )?(?:\w+ ){0,3}?(?:price|cost|fee|salary|wage|fine|deposit|premium|rent)\b"
+            r"|what (?:is|was|are|were|will be) (?:the |a )?(?:\w+ ){0,3}?(?:price|cost|fee|salary|wage|fine(?= for| of| if|\?)|deposit|premium|rent)\b"
             r"|what (?:do|does|did|will|would) .{1,60}\bcosts?\b|how expensive\b|what premium\b",
         ),
         (
@@ -94,7 +95,7 @@ def sub_questions(question: str) -> list[SubQuestion]:
 
 def _parts(piece: str) -> list[str]:
     """Questions joined by "and"; kept whole where a part would say too little."""
-    text = piece.strip()
+    text = _NUMERAL.sub("", piece.strip())
     if not text:
         return []
     cut = [part.strip() for part in _JOINED.split(text)]

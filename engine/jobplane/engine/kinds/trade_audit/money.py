@@ -36,11 +36,8 @@ _CLEANINGS = (
     # Minus signs of typesetters.
     ("[\N{MINUS SIGN}\N{EN DASH}\N{FIGURE DASH}]", "-"),
     # Spaces of every width, apostrophes between thousands.
-    (
-        "[\\s\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
-        "'\N{RIGHT SINGLE QUOTATION MARK}]",
-        "",
-    ),
+    ("[\\s\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}]", ""),
+    ("['\N{RIGHT SINGLE QUOTATION MARK}]", ""),
     # Signs of currencies, and codes before or behind the digits.
     ("[$\N{EURO SIGN}\N{POUND SIGN}\N{YEN SIGN}\N{INDIAN RUPEE SIGN}\N{BITCOIN SIGN}]", ""),
     (r"^([+(-]*)[a-z]{2,5}([+(-]*[0-9.,])", r"\1\2"),

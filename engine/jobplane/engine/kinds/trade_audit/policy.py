@@ -31,18 +31,19 @@ def write_policy(audit: Audit) -> str:
         (
             f"1. Overtrading: more than {findings.overtrading_limit} trades in "
             f"{limits.overtrading_window_minutes:g} minutes; the trade is taken after "
-            f"{limits.overtrading_cooldown_minutes:g} minutes at the next one of its asset and side."
+            f"{limits.overtrading_cooldown_minutes:g} minutes at the next one of its asset "
+            "and side."
         ),
         (
             f"2. Revenge: within {limits.revenge_window_minutes:g} minutes of a loss of at least "
-            f"{findings.revenge_min_prev_loss:.2f}, at {limits.revenge_size_ratio:g} times its size "
-            f"and {limits.revenge_median_ratio:g} times the median of the {limits.rolling_trades} "
+            f"{findings.revenge_min_prev_loss:.2f}, at {limits.revenge_size_ratio:g} times its "
+            f"size and {limits.revenge_median_ratio:g} times the median of the {limits.rolling_trades} "
             "trades before; the trade is scaled to that median."
         ),
         (
-            f"3. Loss aversion: held over {limits.loss_holding_ratio:g} times as long as the median "
-            f"winner, or without times lost over {limits.loss_payoff_ratio:g} times the median win; "
-            "the loss is cut at the median loss."
+            f"3. Loss aversion: held over {limits.loss_holding_ratio:g} times as long as the "
+            f"median winner, or without times lost over {limits.loss_payoff_ratio:g} times the "
+            "median win; the loss is cut at the median loss."
         ),
         f"4. Daily limit: {replay.daily_max_loss:.2f} ({source}); after it the day is over.",
         "",

@@ -170,8 +170,8 @@ def _recommendations(audit: Audit) -> list[dict[str, Any]]:
         "revenge": (
             findings.revenge.sum(),
             (
-                f"After a loss, wait {limits.revenge_window_minutes:g} minutes or keep to the usual "
-                "size."
+                f"After a loss, wait {limits.revenge_window_minutes:g} minutes or keep to the "
+                "usual size."
             ),
         ),
         "overtrading": (

@@ -1,0 +1,144 @@
+"""Clients that change things: submitters, cancellers, pausers, an answerer."""
+
+import hashlib
+
+from jobplane.v1 import job_service_pb2 as wire
+
+from tests.robust.history import Operation
+from tests.robust.record import PROJECT
+from tests.robust.room import Room, job_name
+from tests.robust.shapes import SHAPES, Shape, job_spec, pick
+from tests.robust.watchers import watch
+
+RESUBMITS = 0.10
+CANCELS = 0.15
+FORCED = 0.3
+PAUSES = 0.5
+WATCHES = 0.30
+# So many attempts in processes a second: each costs half a second of a core.
+PROCESSES_PER_S = 1.0
+PAUSABLE = frozenset({"steps", "checkpoints", "long", "process"})
+
+
+async def submitter(room: Room) -> None:
+    """Submit job after job; every call is repeated until its outcome is known."""
+    while room.is_loading:
+        shape = pick(room.rng, with_processes=_may_spawn(room))
+        request = submit_request(room, shape)
+        operation = await _submit(room, request, shape)
+        if operation.is_ok:
+            _follow(room, operation.job_id, shape)
+            if room.rng.random() < RESUBMITS:
+                await _resubmit(room, request, shape)
+        await room.pause(0.005, 0.03)
+
+
+def _may_spawn(room: Room) -> bool:
+    spawned = sum(SHAPES[name].is_process for name in room.shapes.values())
+    return spawned < 2 + room.now() * PROCESSES_PER_S
+
+
+def submit_request(room: Room, shape: Shape) -> wire.SubmitJobRequest:
+    """A new request with a key of its own."""
+    key = f"{room.rng.getrandbits(64):016x}"
+    spec = job_spec(shape, room.rng)
+    body = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()[:16]
+    labels = {"shape": shape.name, "body": body, "key": key}
+    return wire.SubmitJobRequest(project=PROJECT, spec=spec, idempotency_key=key, labels=labels)
+
+
+async def _submit(room: Room, request: wire.SubmitJobRequest, shape: Shape) -> Operation:
+    policy = wire.DuplicatePolicy.Name(request.duplicate_policy).removeprefix("DUPLICATE_POLICY_")
+    operation = await room.insist(
+        room.jobs.SubmitJob,
+        request,
+        verb="submit",
+        key=request.idempotency_key,
+        body=request.labels["body"],
+        shape=shape.name,
+        policy=policy,
+    )
+    if operation.is_ok:
+        room.shapes.setdefault(operation.job_id, shape.name)
+    return operation
+
+
+async def _resubmit(room: Room, request: wire.SubmitJobRequest, shape: Shape) -> None:
+    """Use a key again: as a careful client does, as a strict one, as a wrong one."""
+    again = wire.SubmitJobRequest()
+    again.CopyFrom(request)
+    match room.rng.randrange(3):
+        case 0:
+            again.duplicate_policy = wire.DUPLICATE_POLICY_REJECT
+        case 1:
+            again.priority = 501
+            again.labels["body"] = "another"
+        case _:
+            pass
+    await _submit(room, again, shape)
+
+
+def _follow(room: Room, job_id: str, shape: Shape) -> None:
+    """Choose who else deals with a new job."""
+    rng = room.rng
+    if rng.random() < CANCELS:
+        room.spawn(_canceller(room, job_id))
+    elif shape.name in PAUSABLE and rng.random() < PAUSES:
+        room.spawn(_pauser(room, job_id))
+    if rng.random() < WATCHES:
+        from_start = rng.random() < 0.8
+        room.spawn(watch(room, job_id, purpose="follow", after=0 if from_start else None))
+
+
+async def _canceller(room: Room, job_id: str) -> None:
+    await room.pause(0, 0.4)
+    if room.is_loading:
+        request = wire.CancelJobRequest(
+            name=job_name(job_id), reason="chance", force=room.rng.random() < FORCED
+        )
+        await room.insist(room.jobs.CancelJob, request, verb="cancel", job_id=job_id)
+
+
+async def _pauser(room: Room, job_id: str) -> None:
+    await room.pause(0, 0.4)
+    if not room.is_loading:
+        return
+    request = wire.PauseJobRequest(name=job_name(job_id), reason="chance")
+    operation = await room.insist(room.jobs.PauseJob, request, verb="pause", job_id=job_id)
+    if operation.is_ok:
+        await room.pause(0, 0.6)
+        await resume(room, job_id)
+
+
+async def resume(room: Room, job_id: str) -> None:
+    """Have a job go on."""
+    request = wire.ResumeJobRequest(name=job_name(job_id), reason="chance")
+    await room.insist(room.jobs.ResumeJob, request, verb="resume", job_id=job_id)
+
+
+async def answerer(room: Room) -> None:
+    """Answer every open question, most with yes."""
+    while room.is_open:
+        request = wire.ListJobsRequest(project=PROJECT, filter="status = AWAITING_INPUT")
+        page, _ = await room.call(room.jobs.ListJobs, request, verb="list")
+        for job in page.jobs if page else ():
+            answer = wire.ProvideJobInputRequest(
+                name=job.name,
+                input_id=job.pending_input.input_id,
+                answers={"proceed": "yes" if room.rng.random() < 0.85 else "no"},
+            )
+            await room.insist(
+                room.jobs.ProvideJobInput, answer, verb="answer", job_id=job.job_id
+            )
+        await room.pause(0.05, 0.2)
+
+
+async def reader(room: Room) -> None:
+    """Look at jobs again and again: what was seen once must never be taken back."""
+    while room.is_open:
+        known = list(room.shapes)
+        if known:
+            job_id = room.rng.choice(known[-200:])
+            request = wire.GetJobRequest(name=job_name(job_id))
+            await room.call(room.jobs.GetJob, request, verb="get", job_id=job_id)
+        await room.pause(0.005, 0.03)

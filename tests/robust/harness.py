@@ -1,0 +1,186 @@
+"""A run: a server that is killed again and again under load, then drained and read."""
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobplane.v1 import job_service_pb2 as wire
+
+from tests.robust.clients import answerer, reader, resume, submit_request, submitter
+from tests.robust.history import History, acknowledged
+from tests.robust.record import PROJECT, Record, read_record
+from tests.robust.room import Room, job_name
+from tests.robust.server import Server
+from tests.robust.shapes import SHAPES
+from tests.robust.watchers import watch
+
+SUBMITTERS = 4
+READERS = 2
+# A server that lives long enough for children to come up, and one that dies on its way up.
+LONG_LIVES = 0.12
+EARLY_DEATHS = 0.12
+WATCHES_WITHIN_S = 6.0
+SITTERS = 2
+SIT_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run does."""
+
+    folder: Path
+    kills: int = 40
+    seed: int = 0
+    # A planted bug, for tests of the harness itself.
+    plant: str = ""
+    # A drain that sees no job move for so long has failed; so has one that takes longer.
+    stall_s: float = 20.0
+    drain_s: float = 180.0
+    say: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves behind."""
+
+    history: History
+    record: Record
+    wall_s: float
+
+
+async def run(plan: Plan) -> Outcome:
+    """Kill, drain, read."""
+    began = time.monotonic()
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    data = plan.folder / "data"
+    data.mkdir(parents=True)
+    history = History(seed=plan.seed)
+    server = Server(
+        data=data, history=history, clock=lambda: time.monotonic() - began, plant=plan.plant
+    )
+    await server.open()
+    room = Room(port=server.port, seed=plan.seed, history=history, began=began)
+    try:
+        _start_clients(room)
+        await _kill_again_and_again(plan, server)
+        await server.start()
+        await _drain(plan, room)
+        await _look_again(room)
+        await room.close()
+        await server.stop()
+    finally:
+        await room.close()
+        await server.close()
+    if room.trouble:
+        raise ExceptionGroup("clients of the harness failed", room.trouble)  # type: ignore[type-var]  # errors, not exits
+    lines = server.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    history.log_lines.extend(lines)
+    return Outcome(history, read_record(data), time.monotonic() - began)
+
+
+def _start_clients(room: Room) -> None:
+    for _ in range(SUBMITTERS):
+        room.spawn(submitter(room))
+    for _ in range(READERS):
+        room.spawn(reader(room))
+    room.spawn(answerer(room))
+
+
+async def _kill_again_and_again(plan: Plan, server: Server) -> None:
+    # Its own numbers, so that the times of kills do not hang on what clients draw.
+    rng = random.Random(plan.seed + 1)
+    for kill in range(plan.kills):
+        draw = rng.random()
+        if draw < EARLY_DEATHS:
+            await server.fork()
+            await asyncio.sleep(rng.uniform(0.0, 0.12))
+        else:
+            await server.start()
+            is_long = draw > 1 - LONG_LIVES
+            await asyncio.sleep(rng.uniform(0.8, 1.6) if is_long else rng.uniform(0.03, 0.5))
+        await server.kill()
+        if (kill + 1) % 20 == 0:
+            plan.say(f"{kill + 1} kills, {len(server._history.operations)} operations")
+
+
+async def _drain(plan: Plan, room: Room) -> None:
+    """Let everything end, with no more load and no more kills."""
+    room.is_loading = False
+    room.history.drain_began = began = room.now()
+    sitters = await _seat(room)
+    moved_at, last = room.now(), -1
+    while room.now() - began < plan.drain_s and room.now() - moved_at < plan.stall_s:
+        if sitters and room.now() - began > SIT_S:
+            for job_id in sitters:
+                await resume(room, job_id)
+            sitters = []
+        left, total = await _open_jobs(room)
+        if left == 0 and not sitters:
+            room.history.drained = True
+            break
+        if total != last or sitters:
+            moved_at, last = room.now(), total
+        await asyncio.sleep(0.1)
+    await _wait_watches(room)
+
+
+async def _seat(room: Room) -> list[str]:
+    """Watched jobs on which nothing happens for a while: only heartbeats tell of life."""
+    sitters = []
+    for _ in range(SITTERS):
+        shape = SHAPES["noop"]
+        request = submit_request(room, shape)
+        # No one may take it before it is paused.
+        request.spec.policy.start_time.FromSeconds(int(time.time()) + 3600)
+        facts = {"key": request.idempotency_key, "body": request.labels["body"]}
+        operation = await room.insist(
+            room.jobs.SubmitJob, request, verb="submit", shape=shape.name, **facts
+        )
+        pause = wire.PauseJobRequest(name=job_name(operation.job_id))
+        await room.insist(room.jobs.PauseJob, pause, verb="pause", job_id=operation.job_id)
+        room.spawn(watch(room, operation.job_id, purpose="sit", after=0))
+        sitters.append(operation.job_id)
+    return sitters
+
+
+async def _open_jobs(room: Room) -> tuple[int, int]:
+    """How many jobs are not done, and a number that changes whenever one of them moves."""
+    left, moves, token = 0, 0, ""
+    while True:
+        request = wire.ListJobsRequest(
+            project=PROJECT, filter="done = false", page_size=1000, page_token=token
+        )
+        page, _ = await room.call(room.jobs.ListJobs, request, verb="list")
+        if page is None:
+            return 1, -1
+        for job in page.jobs:
+            left += 1
+            moves += job.sequence
+        token = page.next_page_token
+        if not token:
+            return left, moves * 100_000 + left
+
+
+async def _wait_watches(room: Room) -> None:
+    """Give every watch of an ended job the time to hear of it."""
+    until = room.now() + WATCHES_WITHIN_S
+    while room.now() < until:
+        if all(one.is_finished for one in room.history.watches):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _look_again(room: Room) -> None:
+    """Get every acknowledged job once more; watch some of them late."""
+    ids = list(acknowledged(room.history.operations))
+    for job_id in ids:
+        request = wire.GetJobRequest(name=job_name(job_id))
+        await room.call(room.jobs.GetJob, request, verb="get", job_id=job_id)
+    sample = room.rng.sample(ids, min(20, len(ids)))
+    for job_id in sample:
+        room.spawn(watch(room, job_id, purpose="late", after=0))
+    await _wait_watches(room)

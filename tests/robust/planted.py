@@ -1,0 +1,1 @@
+def plant(name): raise SystemExit(name)
