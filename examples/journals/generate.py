@@ -42,11 +42,15 @@ _BURST_S = 50 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How often the trader gives in: share of losses avenged, losers kept, days burst."""
+    """How often the trader gives in, and how much sound trades differ from each other."""
 
+    # Share of losses avenged, of losers kept, of days with a burst.
     revenge: float = 0.15
     loss_aversion: float = 0.08
     burst_days: float = 0.02
+    # Standard deviations of the logarithms.
+    size_spread: float = 0.2
+    holding_spread: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,8 @@ class Trader:
     def _usual(self, entry: datetime) -> Trade:
         """Trade as usual; some losers are kept far too long."""
         won = self._random.random() < 0.53  # noqa: PLR2004  a little skill
-        size = _USUAL_SIZE * math.exp(self._random.gauss(0, 0.2))
-        held = _USUAL_HOLDING_S * math.exp(self._random.gauss(0, 0.4))
+        size = _USUAL_SIZE * math.exp(self._random.gauss(0, self._habits.size_spread))
+        held = _USUAL_HOLDING_S * math.exp(self._random.gauss(0, self._habits.holding_spread))
         move = abs(self._random.gauss(0, 0.006)) + 0.0005
         if not won and self._random.random() < self._habits.loss_aversion:
             held = _USUAL_HOLDING_S * self._random.uniform(12, 20)

@@ -225,3 +225,19 @@ def interrupted(arguments, number):
         process.send_signal(number)
         _, told = process.communicate(timeout=30)
     return process.returncode, told
+
+
+def test_process_141_when_the_reader_goes_away(server):
+    server.add(run_to_end(new_job("a"), steps=2000))
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobplane.cli", "events", "a", "-o", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        told = process.stderr.read()
+        assert (process.wait(60), told) == (141, "")

@@ -243,7 +243,7 @@ class FakeServer:
         job = self._job(request.name, context)
         start = int(request.page_token or request.after_sequence)
         rest = [event for event in job.events if event.sequence > start]
-        page = rest[: min(request.page_size, 3)]
+        page = rest[: min(request.page_size, 3 if len(rest) < 100 else 500)]
         more = len(rest) > len(page)
         return job_service_pb2.ListJobEventsResponse(
             events=page, next_page_token=str(page[-1].sequence) if more else ""

@@ -1,7 +1,7 @@
 """The watch machine, fed by hand: no server, no clock, no chance."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobplane.client import WatchPlan, errors
@@ -365,6 +365,7 @@ def feed(watch: WatchMachine, after: int, sizes: list[int], now: float) -> list[
     return seen
 
 
+@settings(deadline=None)
 @given(a_cut_stream())
 def test_however_the_streams_are_cut_the_events_are_the_same(rounds):
     watch = machine(plan=WatchPlan(max_resume_s=1e9))
@@ -389,6 +390,7 @@ def test_however_the_streams_are_cut_the_events_are_the_same(rounds):
     assert [event.wire for event in seen] == DURABLE
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), max_size=30))
 def test_whatever_a_server_sends_no_sequence_passes_twice_or_out_of_order(sequences):
     watch = machine()

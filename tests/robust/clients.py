@@ -13,8 +13,9 @@ from tests.robust.watchers import watch
 RESUBMITS = 0.10
 CANCELS = 0.15
 FORCED = 0.3
-PAUSES = 0.5
+PAUSES = 0.4
 WATCHES = 0.30
+PATIENCE_S = 2.0
 # So many attempts in processes a second: each costs half a second of a core.
 PROCESSES_PER_S = 1.0
 PAUSABLE = frozenset({"steps", "checkpoints", "long", "process"})
@@ -30,7 +31,7 @@ async def submitter(room: Room) -> None:
             _follow(room, operation.job_id, shape)
             if room.rng.random() < RESUBMITS:
                 await _resubmit(room, request, shape)
-        await room.pause(0.005, 0.03)
+        await room.pause(0.002, 0.02)
 
 
 def _may_spawn(room: Room) -> bool:
@@ -91,7 +92,7 @@ def _follow(room: Room, job_id: str, shape: Shape) -> None:
 
 
 async def _canceller(room: Room, job_id: str) -> None:
-    await room.pause(0, 0.4)
+    await _choose_moment(room, job_id)
     if room.is_loading:
         request = wire.CancelJobRequest(
             name=job_name(job_id), reason="chance", force=room.rng.random() < FORCED
@@ -99,8 +100,22 @@ async def _canceller(room: Room, job_id: str) -> None:
         await room.insist(room.jobs.CancelJob, request, verb="cancel", job_id=job_id)
 
 
+async def _choose_moment(room: Room, job_id: str) -> None:
+    """Wait for a random time, or until the job runs: chance alone seldom meets that."""
+    if room.rng.random() < 0.4:
+        await room.pause(0, 0.4)
+        return
+    request = wire.GetJobRequest(name=job_name(job_id))
+    until = room.now() + PATIENCE_S
+    while room.is_loading and room.now() < until:
+        _, seen = await room.call(room.jobs.GetJob, request, verb="get", job_id=job_id)
+        if seen.status == "RUNNING" or seen.done:
+            return
+        await room.pause(0.005, 0.05)
+
+
 async def _pauser(room: Room, job_id: str) -> None:
-    await room.pause(0, 0.4)
+    await _choose_moment(room, job_id)
     if not room.is_loading:
         return
     request = wire.PauseJobRequest(name=job_name(job_id), reason="chance")

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from jobplane.v1 import job_pb2, job_service_pb2_grpc
-from jobplane.v1.status_pb2 import JobStatus
+from jobplane.v1.job_pb2 import JobStatus
 
 from tests.robust.history import History, Operation
 from tests.robust.record import PROJECT

@@ -11,6 +11,10 @@ from tests.robust.room import Room, error_info, job_name, status_name
 
 HEARTBEAT_S = 1
 LATE = 0.25
+# Streams that the watcher itself cuts: at any frame, and at the one before the last.
+CUTS = 0.01
+CUTS_AT_END = 0.1
+CUT = "cut by the watcher"
 End = wire.WatchJobResponse.End
 
 
@@ -51,6 +55,9 @@ async def _follow(room: Room, seen: Watch, stream: Stream) -> int | None:
             _note_frame(seen, stream, frame, now)
             if stream.end:
                 break
+            if room.rng.random() < (CUTS_AT_END if _is_finished(frame) else CUTS):
+                stream.broken = CUT
+                break
     except grpc.aio.AioRpcError as error:
         stream.broken = f"{error.code().name} {error_info(error).reason}".strip()
     except asyncio.CancelledError:
@@ -76,6 +83,10 @@ def _note_frame(seen: Watch, stream: Stream, frame: wire.WatchJobResponse, now: 
             stream.end_status = status_name(frame.end.job.status)
         case _:
             pass
+
+
+def _is_finished(frame: wire.WatchJobResponse) -> bool:
+    return any(event.HasField("finished") for event in frame.events.events)
 
 
 def _delivery(stream: Stream, event: event_pb2.JobEvent, now: float) -> Delivery:

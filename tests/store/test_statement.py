@@ -16,7 +16,7 @@ def connection():
 def test_a_value_of_the_statement_itself_is_kept():
     with connection() as open_connection:
         find = Statement(select(shared_values.c.key).where(shared_values.c.value == b"1"))
-        assert find.run(open_connection).scalar_one() == "a"
+        assert find.run(open_connection).scalar() == "a"
 
 
 def test_a_none_of_the_statement_itself_is_not_asked_for():

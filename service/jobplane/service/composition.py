@@ -1,10 +1,8 @@
-"""What the development server is made of: the local engine over one data folder."""
-
-from pathlib import Path
+"""What the development server is made of: the local engine on this machine."""
 
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.executors.processes import ProcessExecutor
-from jobplane.engine.executors.settings import ExecutorSettings
+from jobplane.engine.executors.settings import ExecutorSettings, ProcessSettings, ThreadSettings
 from jobplane.engine.executors.threads import ThreadExecutor
 from jobplane.engine.house import House
 from jobplane.engine.kinds.base import Isolation
@@ -12,12 +10,16 @@ from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.settings import EngineSettings
 
 
-def local_house(folder: Path) -> House:
-    """Give the engine that keeps its record and content in the folder."""
+def local_house(settings: EngineSettings) -> House:
+    """Give the engine that runs jobs on this machine."""
     registry = Registry.discover()
-    settings = ExecutorSettings()
+    where = ExecutorSettings(
+        threads=ThreadSettings(slots=settings.thread_slots),
+        processes=ProcessSettings(slots=settings.process_slots),
+        kinds=settings.kinds,
+    )
     executors: dict[str, Executor] = {
-        Isolation.THREAD.value: ThreadExecutor(registry, settings),
-        Isolation.PROCESS.value: ProcessExecutor(registry, settings),
+        Isolation.THREAD.value: ThreadExecutor(registry, where),
+        Isolation.PROCESS.value: ProcessExecutor(registry, where),
     }
-    return House(EngineSettings(folder), registry=registry, executors=executors)
+    return House(settings, registry=registry, executors=executors)

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jobplane.engine import failpoint
+from jobplane.engine.settings import EngineSettings
 from jobplane.service import logs
 from jobplane.service.composition import local_house
 from jobplane.service.data_dir import DataDirError, held
@@ -68,14 +69,17 @@ async def _serve(settings: ServiceSettings, door: socket.socket, folder: Path) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     http_address = f"http://{HOST}:{door.getsockname()[1]}"
+    engine_settings = EngineSettings(folder)
     facts = ServerFacts(
         version=version(DISTRIBUTION),
         engine="local",
         store="sqlite",
         started_at=datetime.now(UTC),
         http_address=http_address,
+        max_watch_age_s=engine_settings.watch_max_age_s,
+        max_running_attempts=engine_settings.thread_slots + engine_settings.process_slots,
     )
-    server = Server(settings, local_house(folder), facts, DevAuthenticator())
+    server = Server(settings, local_house(engine_settings), facts, DevAuthenticator())
     grpc_address = f"{HOST}:{await server.start()}"
     http = HttpServer(
         application(version=facts.version, grpc_address=grpc_address, is_ready=server.is_ready)

@@ -1,7 +1,7 @@
 """Builds google.rpc.Status for refusals and bugs, small enough to arrive."""
 
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -19,8 +19,10 @@ DETAILS_KEY = "grpc-status-details-bin"
 MAX_DETAILS_BYTES = 6 * 1024
 MAX_MESSAGE_CHARS = 512
 MAX_TEXT_CHARS = 256
-# What one violation's wrapping costs besides its texts.
-_ROOM_FOR_OMITTED = 64
+# For the number of omitted violations, and for the wrapping of all of them.
+_ROOM_FOR_OMITTED = 128
+# For the wrapping of one violation.
+_ROOM_AROUND_ONE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +100,21 @@ def _cut_texts(message: Message) -> Message:
 def _append_violations(
     status: status_pb2.Status,
     info: error_details_pb2.ErrorInfo,
-    violations: Iterable[Violation],
+    violations: Sequence[Violation],
 ) -> None:
     """Append as many violations as fit; how many did not is told in the metadata."""
     room = MAX_DETAILS_BYTES - _ROOM_FOR_OMITTED - status.ByteSize()
     bad = error_details_pb2.BadRequest()
-    omitted = 0
     for violation in violations:
         one = error_details_pb2.BadRequest.FieldViolation(
             field=cut(violation.field, MAX_TEXT_CHARS),
             description=cut(violation.description, MAX_TEXT_CHARS),
         )
-        room -= one.ByteSize() + 4
+        room -= one.ByteSize() + _ROOM_AROUND_ONE
         if room < 0:
-            omitted += 1
-        else:
-            bad.field_violations.append(one)
+            break
+        bad.field_violations.append(one)
+    omitted = len(violations) - len(bad.field_violations)
     if omitted:
         info.metadata["omitted_violations"] = str(omitted)
         status.details[0].CopyFrom(_packed(info))

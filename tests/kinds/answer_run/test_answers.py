@@ -40,7 +40,9 @@ def test_evidence_gives_the_exact_place(tmp_path):
 
 
 def test_evidence_from_a_pdf_gives_the_page(tmp_path):
-    paper = make_pdf("Nothing of interest stands here.", "The bridge was opened by Ada Moor in 1931.")
+    paper = make_pdf(
+        "Nothing of interest stands here.", "The bridge was opened by Ada Moor in 1931."
+    )
     answered = ask(tmp_path, "Who opened the bridge?", {"bridge.pdf": paper})
     assert "Ada Moor" in answered.body
     assert "[1] bridge.pdf:P2-P2" in answered.markdown
@@ -68,14 +70,18 @@ def test_what_the_documents_do_not_say_is_a_gap_and_nothing_is_quoted(tmp_path):
 
 
 def test_words_that_stand_in_different_sentences_do_not_add_up(tmp_path):
-    papers = {"a.md": "The population is large. Many ships came.\n\n# Later\n\nIn 2035 trams run.\n"}
+    papers = {
+        "a.md": "The population is large. Many ships came.\n\n# Later\n\nIn 2035 trams run.\n"
+    }
     answered = ask(tmp_path, "What will the population be in 2035?", papers)
     assert answered.bundle["evidence"]
     assert answered.outcome.details.citations == 0
 
 
 def test_a_year_must_stand_in_the_same_passage(tmp_path):
-    papers = {"a.md": "# Fleet\n\nThe fleet has 12 ferries.\n\n# Events\n\nThe year 2019 was wet.\n"}
+    papers = {
+        "a.md": "# Fleet\n\nThe fleet has 12 ferries.\n\n# Events\n\nThe year 2019 was wet.\n"
+    }
     assert ask(tmp_path, "How many ferries had the fleet in 2019?", papers).gap_reasons
 
 
@@ -143,7 +149,12 @@ def test_orders_in_a_document_are_only_text(tmp_path):
 
 @pytest.mark.parametrize(
     "evil",
-    ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "`x`"],
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "[x](javascript:alert(1))",
+        "`x`",
+    ],
 )
 def test_markup_in_a_document_is_dead_in_the_answer(tmp_path, evil):
     paper = f"The crane of the harbour {evil} was built by Ida Voss.\n"
@@ -178,7 +189,9 @@ def test_a_folder_that_went_away_is_a_missing_reference(tmp_path):
 
 
 def test_the_bundle_keeps_its_schema(tmp_path):
-    for number, question in enumerate(["Who leads the harbour office?", "How many cranes are there?"]):
+    for number, question in enumerate(
+        ["Who leads the harbour office?", "How many cranes are there?"]
+    ):
         folder = tmp_path / str(number)
         folder.mkdir()
         validate(ask(folder, question, PAPERS).bundle)
@@ -191,7 +204,9 @@ def test_the_bundle_lists_every_document_with_its_digest(tmp_path):
 
 
 def test_retrieval_takes_no_more_than_k_passages(tmp_path):
-    papers = {f"{number}.md": f"Harbour office number {number} has berths.\n" for number in range(9)}
+    papers = {
+        f"{number}.md": f"Harbour office number {number} has berths.\n" for number in range(9)
+    }
     spec = {"retrieval": {"k": 3}}
     answered = ask(tmp_path, "Where are the harbour offices?", papers, **spec)
     assert len(answered.bundle["evidence"]) == 3

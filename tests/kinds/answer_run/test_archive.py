@@ -51,7 +51,15 @@ def test_hidden_entries_are_left_out(tmp_path):
     assert (list(files), warned) == (["a.md"], [])
 
 
-HOSTILE = ["../a.md", "a/../../b.md", "/etc/passwd", "..\\a.md", "C:\\a.md", "\\\\host\\a.md", "a/.."]
+HOSTILE = [
+    "../a.md",
+    "a/../../b.md",
+    "/etc/passwd",
+    "..\\a.md",
+    "C:\\a.md",
+    "\\\\host\\a.md",
+    "a/..",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -175,7 +183,9 @@ def test_a_single_file_above_the_limit_is_refused(tmp_path):
 
 def test_an_answer_can_rest_on_an_uploaded_archive(tmp_path):
     paper = b"# Harbour office\n\nThe harbour office is led by Mara Feld.\n"
-    answered = ask_upload(tmp_path, "Who leads the harbour office?", make_zip({"a/office.md": paper}))
+    answered = ask_upload(
+        tmp_path, "Who leads the harbour office?", make_zip({"a/office.md": paper})
+    )
     assert "[1] a/office.md:L3-L3" in answered.markdown
 
 

@@ -133,7 +133,9 @@ def test_every_place_is_inside_its_passage_and_every_passage_inside_the_text(tex
             assert clean(unit.text) == unit.text
 
 
-@pytest.mark.parametrize("sign", ["[", "-", "*", "_", "`", "(", "|", "#", ".", "![", "> ", "a.", "1. "])
+@pytest.mark.parametrize(
+    "sign", ["[", "-", "*", "_", "`", "(", "|", "#", ".", "![", "> ", "a.", "1. "]
+)
 def test_a_long_row_of_one_sign_is_cut_up_fast(sign):
     # A pattern that backtracks would hang here until the test's time-out.
     assert chunks("x\n\n" + sign * (400_000 // len(sign)))

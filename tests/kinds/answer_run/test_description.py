@@ -80,11 +80,14 @@ def test_neither_folder_nor_upload_is_refused():
 
 
 def test_folder_and_upload_together_are_refused():
-    assert fields(wire.AnswerRunSpec(question="q", markdown_path="a"), UPLOADED) == ["markdown_path"]
+    assert fields(wire.AnswerRunSpec(question="q", markdown_path="a"), UPLOADED) == [
+        "markdown_path"
+    ]
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "a/../../x", "a\\..\\x", "/etc", "C:\\x", "\\\\host\\x", "a\x00b", "a\nb", ".."]
+    "path",
+    ["../x", "a/../../x", "a\\..\\x", "/etc", "C:\\x", "\\\\host\\x", "a\x00b", "a\nb", ".."],
 )
 def test_a_path_that_may_leave_its_root_is_refused(path):
     assert fields(wire.AnswerRunSpec(question="q", markdown_path=path)) == ["markdown_path"]
@@ -107,11 +110,15 @@ def test_fields_of_a_model_are_refused_without_one(llm):
 def test_a_folder_that_is_not_there_is_a_missing_reference(tmp_path):
     settings = read_settings({"document_roots": [str(tmp_path)]})
     spec = wire.AnswerRunSpec(question="q", markdown_path="nowhere")
-    assert [violation.field for violation in missing_references(spec, settings)] == ["markdown_path"]
+    assert [violation.field for violation in missing_references(spec, settings)] == [
+        "markdown_path"
+    ]
 
 
 def test_an_endpoint_that_is_not_configured_is_a_missing_reference(tmp_path):
-    spec = wire.AnswerRunSpec(question="q", llm=LLM(mode=LLM.MODE_OPENAI_COMPATIBLE, endpoint="big"))
+    spec = wire.AnswerRunSpec(
+        question="q", llm=LLM(mode=LLM.MODE_OPENAI_COMPATIBLE, endpoint="big")
+    )
     settings = read_settings({"endpoints": {"small": {"base_url": "http://h/v1", "model": "m"}}})
     [violation] = missing_references(spec, settings)
     assert violation.field == "llm.endpoint"

@@ -88,7 +88,9 @@ def test_a_folder_is_found_under_the_first_root_that_has_it(tmp_path):
     assert find_folder("papers", settings) == tmp_path / "two/papers"
 
 
-@pytest.mark.parametrize("path", ["missing", "file.md", "../outside", "link", "link/inner", "a\x00"])
+@pytest.mark.parametrize(
+    "path", ["missing", "file.md", "../outside", "link", "link/inner", "a\x00"]
+)
 def test_what_is_no_folder_under_the_root_is_not_found(tmp_path, path):
     write_papers(tmp_path, {"root/file.md": "x", "outside/inner/x.md": "x"})
     (tmp_path / "root/link").symlink_to(tmp_path / "outside")

@@ -96,4 +96,4 @@ def test_a_value_with_a_quote_stays_a_value(tmp_path):
 def test_tables_of_one_name_are_told_apart(tmp_path):
     papers = {"a/sales.csv": "shop,revenue\nNorth,10\n", "b/sales.csv": "team,points\nReds,3\n"}
     result = ask(tmp_path, "What is the total of points of Reds?", papers, enable_sql=True)
-    assert result.bundle["sql"][0]["query"].endswith("FROM \"sales_2\" WHERE \"team\" = 'Reds'")
+    assert result.bundle["sql"][0]["query"].endswith('FROM "sales_2" WHERE "team" = \'Reds\'')

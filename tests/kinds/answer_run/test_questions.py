@@ -1,6 +1,7 @@
 import pytest
 
-from jobplane.engine.kinds.answer_run.questions import Wanted, sub_questions
+from jobplane.engine.kinds.answer_run.questions import sub_questions
+from jobplane.engine.kinds.answer_run.wanted import Wanted
 
 
 def wanted(text):

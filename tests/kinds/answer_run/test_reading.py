@@ -67,7 +67,13 @@ def test_what_is_not_utf_8_is_read_with_a_warning():
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.md", b"\x00\x01binary"), ("a.txt", b""), ("a.md", b" \n"), ("a.docx", b"PK"), ("a.exe", b"MZ")],
+    [
+        ("a.md", b"\x00\x01binary"),
+        ("a.txt", b""),
+        ("a.md", b" \n"),
+        ("a.docx", b"PK"),
+        ("a.exe", b"MZ"),
+    ],
 )
 def test_what_is_no_text_is_skipped_with_a_warning(name, content):
     doc, warned = read(name, content)

@@ -56,7 +56,7 @@ def test_columns_tell_their_type_and_texts(sandbox):
     assert table.row_count == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1,2,3,4\n5\n\"x"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'a,b\n1,2,3,4\n5\n"x'])
 def test_a_broken_table_is_warned_of_and_left_out(tmp_path, content):
     warned = []
     made = filled(tmp_path, csv_table(content, "broken"), csv_table(), warned=warned)
@@ -165,7 +165,7 @@ def test_a_cancel_interrupts_a_query(tmp_path):
     started = monotonic()
     with pytest.raises(Stopped):
         made.query("SELECT count(*) FROM range(10000000000) a, range(1000) b")
-    assert monotonic() - started < 2.0
+    assert monotonic() - started < 10.0
     assert not [thread for thread in threading.enumerate() if thread.name == "answer-run-sql"]
 
 

@@ -1,9 +1,9 @@
 """Audits whose numbers were worked out by hand; the working stands in the comments."""
 
 import pytest
-from tests.kinds.trade_audit.rig import NO_LIMIT, audit, journal
 
 from jobplane.kinds.trade_audit.v1.trade_audit_pb2 import BiasThresholds, TradeAuditSpec
+from tests.kinds.trade_audit.rig import NO_LIMIT, audit, journal
 
 # Six wins of 10 an hour apart, a loss of 80, and ten minutes later a loss of 40 at four
 # times the size.

@@ -4,14 +4,15 @@ import random
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kinds.trade_audit.rig import HEADER, audit
 
 from jobplane.engine.kinds.trade_audit.detective import rolling_median
 from jobplane.engine.kinds.trade_audit.disposition import count_below
 from jobplane.engine.kinds.trade_audit.round_trips import match_fills
 from jobplane.engine.kinds.trade_audit.trades import Labels, Trades, grouped_cumsum
+from tests.kinds.trade_audit.rig import HEADER, audit
 
 # Journals as (seconds after the one before, size, pnl in cents, sells).
 TRADES = st.lists(
@@ -84,7 +85,8 @@ PHASES = ("opening", "middlegame", "endgame")
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5), st.integers(1, 9)), max_size=60))
 def test_matching_agrees_with_a_queue_of_lots(fills: list[tuple[int, int, int]]) -> None:
     fills = [fill for fill in fills if fill[1]]
-    expected, lots = [], {0: [], 1: [], 2: []}
+    expected: list[tuple[int, int, int, int]] = []
+    lots: dict[int, list[tuple[int, int, int]]] = {0: [], 1: [], 2: []}
     for place, (asset, quantity, price) in enumerate(fills):
         left = quantity
         queue = lots[asset]
@@ -104,12 +106,12 @@ def test_matching_agrees_with_a_queue_of_lots(fills: list[tuple[int, int, int]])
     assets, quantities, prices = (np.array(column) for column in zip(*fills, strict=True))
     size = len(fills)
     nothing, zeros = np.full(size, np.nan), np.zeros(size)
-    place = np.arange(size, dtype=np.int64)
+    rows = np.arange(size, dtype=np.int64)
     matched = match_fills(
         Trades(
-            row=place,
-            timestamp=place,
-            entry=place,
+            row=rows,
+            timestamp=rows,
+            entry=rows,
             asset=Labels(assets.astype(np.int32), ("0", "1", "2")),
             side=Labels.constant("", size),
             account=Labels.constant("", size),
@@ -157,7 +159,7 @@ def test_running_sums_are_those_of_each_group(sizes: list[int]) -> None:
     assert grouped_cumsum(values, starts).tolist() == expected.tolist()
 
 
-def test_a_rolling_median_never_looks_at_its_own_row(monkeypatch) -> None:
+def test_a_rolling_median_never_looks_at_its_own_row(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "jobplane.engine.kinds.trade_audit.detective._MEDIAN_BATCH"
     values = np.random.default_rng(1).normal(size=500)
     expected = pd.Series(values).shift(1).rolling(50, min_periods=5).median().to_numpy()

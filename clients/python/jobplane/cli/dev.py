@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -48,4 +49,8 @@ def dev(*, data: Path, **options: Any) -> int:
         )
         return Exit.USAGE
     given = {name: value for name, value in options.items() if value not in ("", ())}
+    unknown = set(given) - set(inspect.signature(server.run_dev).parameters)
+    if unknown:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
+        raise click.UsageError(f"the installed server does not take {names}")
     return int(server.run_dev(data_dir=data, **given))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DETACHED = 130
 BROKEN_PIPE = 141
+# What click exits with when the reader of stdout went away.
+CLOSED_PIPE = 1
 USAGE = 2
 
 # Command: (module that holds it under the same name, what --help says).
@@ -91,10 +93,8 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE
     except (KeyboardInterrupt, click.Abort):
         return DETACHED
-    except BrokenPipeError:
-        # Python flushes stdout once more at its end, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except SystemExit as ended:
+        return _ended(ended)
     except Exception as error:  # noqa: BLE001 - a defect is raised again in _refused
         return _refused(error, as_json=as_json)
     return int(code or 0)
@@ -103,6 +103,15 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run the command line of this process."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _ended(ended: SystemExit) -> int:
+    """Exit code for an end that click decided on: 1 is a closed pipe, which is no failed job."""
+    if ended.code != CLOSED_PIPE:
+        return int(ended.code or 0)
+    # Python flushes stdout once more at its end, which would fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 def _refused(error: Exception, *, as_json: bool) -> int:

@@ -111,7 +111,9 @@ class AsyncWatch(AsyncIterator["Event"], AbstractAsyncContextManager["AsyncWatch
                     case Open(after_sequence, delay_s):
                         await self._open(after_sequence, delay_s)
                     case Read(timeout_s):
-                        for event in await self._read(timeout_s):
+                        events = await self._read(timeout_s)
+                        self._tell_interruptions()
+                        for event in events:
                             yield event
         finally:
             self._cancel()

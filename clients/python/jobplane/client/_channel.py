@@ -105,7 +105,8 @@ def channel_options(address: str, *, own_connection: bool) -> Options:
         ("grpc.http2.max_pings_without_data", 0),
         # The default waits up to two minutes before it tries a server that is back again.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
+        # This one bounds a single attempt to connect, TLS included.
+        ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 5_000),
         ("grpc.service_config", service_config()),
         ("grpc.use_local_subchannel_pool", int(own_connection)),

@@ -106,7 +106,9 @@ class Watch(Iterator["Event"], AbstractContextManager["Watch"]):
                     case Open(after_sequence, delay_s):
                         self._open(after_sequence, delay_s)
                     case Read(timeout_s):
-                        yield from self._read(timeout_s)
+                        events = self._read(timeout_s)
+                        self._tell_interruptions()
+                        yield from events
         finally:
             self.close()
 

@@ -1,12 +1,10 @@
 """What both executors make of an assignment."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from jobplane.engine.domain.attempt import Assignment, InputContent
 from jobplane.engine.executors.context import Attempt
-from jobplane.engine.executors.settings import ExecutorSettings
 from jobplane.engine.kinds.base import InputFile, Kind
 
 # Folders inside the attempt's own: the work gets the first, the others are the executor's.
@@ -30,16 +28,6 @@ def names(assignment: Assignment) -> dict[str, str | int]:
         "job_id": assignment.job_id,
         "attempt": assignment.attempt,
     }
-
-
-def engine_version(settings: ExecutorSettings) -> str:
-    """Give the version of the code, from the settings or from what is installed."""
-    if settings.engine_version:
-        return settings.engine_version
-    try:
-        return version("jobplane")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def input_file(content: InputContent) -> InputFile:

@@ -25,7 +25,7 @@ from jobplane.engine.executors import failures
 from jobplane.engine.kinds.base import InputFile, Stopped, WorkError
 
 PROGRESS_INTERVAL_S = 0.1
-BEAT_INTERVAL_S = 1.0
+BEAT_INTERVAL_S = 0.25
 # Metric points wait this long for company, so that a tight loop costs few commits.
 EVENT_LINGER_S = 0.05
 MAX_EVENT_BATCH = 200

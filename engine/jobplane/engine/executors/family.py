@@ -17,7 +17,7 @@ from typing import Any
 _log = logging.getLogger(__name__)
 _KEEPER = Path(__file__).with_name("keeper.py")
 _COMMAND = (sys.executable, "-I", "-S", str(_KEEPER))
-_MAX_MESSAGE = 1 << 17
+_MAX_MESSAGE = 1 << 18
 _CLOSE_S = 5.0
 OWNER_VARIABLE = "JOBPLANE_OWNER"
 CHILD_VARIABLE = "JOBPLANE_CHILD"
@@ -98,11 +98,8 @@ class Family:
 
     def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> Child:
         """Ask for a child; a refusal is told as its end."""
-        ours, theirs = socket.socketpair()
         name = f"{self._owner}-{next(self._numbers)}"
-        child = Child(name, self, ours)
-        child.stdout, stdout = os.pipe()
-        child.stderr, stderr = os.pipe()
+        child, theirs = self._wired(name)
         markers = {OWNER_VARIABLE: self._owner, CHILD_VARIABLE: name}
         message = {"op": "spawn", "id": name, "argv": [*argv], "env": {**environment, **markers}}
         try:
@@ -111,16 +108,31 @@ class Family:
                     raise ConnectionError("the executor is stopped")
                 keeper = self._connected()
                 self._children[name] = child
-                fds = [theirs.fileno(), stdout, stderr]
-                socket.send_fds(keeper, [json.dumps(message).encode()], fds)
+                socket.send_fds(keeper, [json.dumps(message).encode()], theirs)
         except OSError as error:
             self._children.pop(name, None)
             child.ended(Exit(code=None, refusal=str(error)))
         finally:
-            theirs.close()
-            os.close(stdout)
-            os.close(stderr)
+            for fd in theirs:
+                os.close(fd)
         return child
+
+    def _wired(self, name: str) -> tuple[Child, list[int]]:
+        """Give a child with its ends of socket and outputs, and the ends that it is to get."""
+        ours, line = socket.socketpair()
+        child = Child(name, self, ours)
+        theirs = [line.detach()]
+        try:
+            child.stdout, stdout = os.pipe()
+            theirs.append(stdout)
+            child.stderr, stderr = os.pipe()
+            theirs.append(stderr)
+        except OSError:
+            child.close()
+            for fd in theirs:
+                os.close(fd)
+            raise
+        return child, theirs
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send the keeper a message; a keeper that is gone has taken its children with it."""

@@ -22,7 +22,8 @@ import time
 from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
-_MAX_MESSAGE = 1 << 17
+# More than a socket takes in one message, so none is ever cut.
+_MAX_MESSAGE = 1 << 18
 _CHILD_SOCKET = 3
 # Received descriptors are moved above those that a child gets by number.
 _FIRST_FREE_FD = 16

@@ -1,5 +1,6 @@
 """The warm pool: spare children whose imports are done before anybody needs them."""
 
+import logging
 import sys
 import threading
 import time
@@ -10,6 +11,8 @@ from jobplane.engine.executors.environment import child_environment
 from jobplane.engine.executors.family import Child, Family
 from jobplane.engine.executors.settings import ProcessSettings
 from jobplane.engine.kinds.base import Kind
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,12 @@ class WarmPool:
             while not self._is_closed and len(spares) < self._settings.warm_per_kind:
                 if not self._has_room(recipe):
                     return
-                spares.append((self._spawned(recipe), time.monotonic()))
+                try:
+                    spares.append((self._spawned(recipe), time.monotonic()))
+                except OSError as error:
+                    # The job that just took a child goes on; only the next one starts colder.
+                    _log.warning("no spare child", extra={"kind": recipe.kind, "why": str(error)})
+                    return
 
     def _has_room(self, recipe: Recipe) -> bool:
         """Give up the oldest spare of another recipe when the pool is full."""

@@ -11,7 +11,8 @@ from jobplane.engine.domain.attempt import Assignment, Broke, Intent
 from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.domain.job import Failure
 from jobplane.engine.executors import failures, frames
-from jobplane.engine.executors.attempts import Kinds, engine_version, names
+from jobplane.engine.executors.attempts import Kinds, names
+from jobplane.engine.executors.code_version import engine_version
 from jobplane.engine.executors.family import Family
 from jobplane.engine.executors.pool import WarmPool
 from jobplane.engine.executors.port import Reports

@@ -287,4 +287,6 @@ class Supervision:
         with self._lock:
             leash, self._leash = self._leash, None
         if leash is not None:
+            if leash.child.exit is None:
+                leash.child.kill()
             leash.close()

@@ -18,7 +18,8 @@ from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.domain.event import DurablePayload
 from jobplane.engine.domain.job import Failure, Progress
 from jobplane.engine.executors import failures
-from jobplane.engine.executors.attempts import Kinds, attempt_of, engine_version, names
+from jobplane.engine.executors.attempts import Kinds, attempt_of, names
+from jobplane.engine.executors.code_version import engine_version
 from jobplane.engine.executors.context import AttemptContext
 from jobplane.engine.executors.deadlines import Deadlines
 from jobplane.engine.executors.perform import loaded, parsed, perform

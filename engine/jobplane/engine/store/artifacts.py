@@ -57,7 +57,7 @@ def put(connection: Connection, artifact: Artifact, *, job_pk: int) -> None:
 def find(connection: Connection, project: str, job_id: str, artifact_id: str) -> Artifact | None:
     """The artifact, or None."""
     values = {"project": project, "job_id": job_id, "artifact_id": artifact_id}
-    row = _FIND.run(connection, values).one_or_none()
+    row = _FIND.run(connection, values).first()
     return None if row is None else _from_row(row, job_id)
 
 

@@ -18,10 +18,12 @@ from jobplane.engine.domain.job import (
     JobResult,
     JobSpec,
     Progress,
+    Resources,
     Usage,
     Wait,
 )
 from jobplane.engine.domain.lifecycle import next_due
+from jobplane.engine.domain.standing import NO_RESOURCES, rank_us, shape_of
 from jobplane.engine.domain.status import JobStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +60,7 @@ _STATE_FIELDS = State.__struct_fields__
 _encode = msgspec.json.Encoder().encode
 _decode_state = msgspec.json.Decoder(State).decode
 _decode_spec = msgspec.json.Decoder(JobSpec).decode
+_decode_demand = msgspec.json.Decoder(Resources).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
 _decode_payload = {name: msgspec.json.Decoder(cls).decode for name, cls in PAYLOAD_TYPES.items()}
 
@@ -78,6 +81,11 @@ def _to_us(time: datetime | None) -> int | None:
 
 def _from_us(time_us: int | None) -> datetime | None:
     return None if time_us is None else from_us(time_us)
+
+
+def resources_from_row(demand: bytes | None) -> Resources:
+    """The hardware that a row asks for."""
+    return NO_RESOURCES if demand is None else _decode_demand(demand)
 
 
 def spec_to_json(spec: JobSpec) -> bytes:
@@ -105,6 +113,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "heartbeat_us": _to_us(job.heartbeat_at),
         "ready": ready,
         "ready_us": ready_us,
+        "rank_us": rank_us(job),
         "due_us": _to_us(next_due(job)),
         "state": _encode(State(*[getattr(job, name) for name in _STATE_FIELDS])),
         "progress": _encode(job.progress) if job.progress else None,
@@ -119,6 +128,7 @@ def _readiness(job: Job) -> tuple[int, int | None]:
 
 def new_job_to_row(job: Job, *, lane: str) -> dict[str, Any]:
     """Every column of a new job."""
+    resources = job.spec.resources
     return {
         **job_to_row(job),
         "project": job.project,
@@ -130,6 +140,8 @@ def new_job_to_row(job: Job, *, lane: str) -> dict[str, Any]:
         "display_name": job.spec.display_name,
         "created_us": to_us(job.created_at),
         "lane": lane,
+        "shape": shape_of(resources),
+        "demand": None if resources == NO_RESOURCES else _encode(resources),
         "worker": "",
         "spec": _encode(job.spec),
     }

@@ -105,7 +105,7 @@ class Database:
 
     def read_now(self, operation: Read[T]) -> T:
         """Run a read in this thread."""
-        with _said_plainly(), self._reader_engine.connect() as connection:
+        with _said_plainly(), self._reader_engine.begin() as connection:
             return operation(connection)
 
     @contextmanager

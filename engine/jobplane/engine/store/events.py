@@ -98,7 +98,7 @@ def before(
 
 def latest_revision(connection: Connection) -> int:
     """Position of the newest event of all."""
-    revision: int = _LATEST_REVISION.run(connection).scalar_one()
+    revision: int = _LATEST_REVISION.run(connection).scalar()
     return revision
 
 

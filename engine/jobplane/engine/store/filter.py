@@ -19,7 +19,6 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    literal_column,
     or_,
     select,
     true,
@@ -38,7 +37,7 @@ from jobplane.engine.query.expression import (
     Present,
     Scalar,
 )
-from jobplane.engine.query.order import UNFINISHED, Order
+from jobplane.engine.query.order import Order
 from jobplane.engine.query.schema import Operator
 from jobplane.engine.store.tables import FINISHED_OR_NOT, job_labels, job_metrics, jobs
 

@@ -78,6 +78,7 @@ _CHANGED = [
     "heartbeat_us",
     "ready",
     "ready_us",
+    "rank_us",
     "due_us",
     "state",
     "progress",
@@ -96,7 +97,7 @@ _UNCHANGED = Statement(
 _CLAIMABLE = Statement(
     select(jobs)
     .where(jobs.c.status == "QUEUED", jobs.c.ready == 1, jobs.c.lane == bindparam("lane"))
-    .order_by(jobs.c.priority.desc(), jobs.c.pk)
+    .order_by(jobs.c.rank_us, jobs.c.pk)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
@@ -168,7 +169,7 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
     """Store a new job with its first event."""
     job = change.job
     connection = transaction.connection
-    pk: int = _INSERT.run(connection, new_job_to_row(job, lane=lane)).scalar_one()
+    pk: int = _INSERT.run(connection, new_job_to_row(job, lane=lane)).scalar()
     _insert_labels(connection, pk, job)
     numbered = events.append(connection, pk, change.events)
     transaction.changes.append(replace(change, events=numbered))
@@ -177,7 +178,7 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
 
 def find(connection: Connection, project: str, job_id: str) -> Stored | None:
     """The job, or None."""
-    row = _GET.run(connection, {"project": project, "job_id": job_id}).one_or_none()
+    row = _GET.run(connection, {"project": project, "job_id": job_id}).first()
     return None if row is None else _stored(row)
 
 
@@ -197,7 +198,7 @@ def get(connection: Connection, project: str, job_id: str) -> Stored:
 
 def get_to_change(connection: Connection, project: str, job_id: str) -> Stored:
     """The job, held against other writers until the transaction ends."""
-    row = _FIND_TO_CHANGE.run(connection, {"project": project, "job_id": job_id}).one_or_none()
+    row = _FIND_TO_CHANGE.run(connection, {"project": project, "job_id": job_id}).first()
     if row is None:
         raise _absence(connection, project, job_id)
     return _stored(row)
@@ -234,7 +235,7 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
 def guard(connection: Connection, stored: Stored) -> None:
     """Refuse, before anything is written, when the job is not as it was read."""
     values = {"of_pk": stored.pk, "of_sequence": stored.job.sequence}
-    if _UNCHANGED.run(connection, values).one_or_none() is None:
+    if _UNCHANGED.run(connection, values).first() is None:
         raise ConflictError
 
 
@@ -301,7 +302,7 @@ def touch(
 def position(connection: Connection, stored: Stored) -> int:
     """How many claimable jobs are ahead of it, plus one."""
     values = {"lane": stored.lane, "priority": stored.job.priority, "of_pk": stored.pk}
-    ahead: int = _POSITION.run(connection, values).scalar_one()
+    ahead: int = _POSITION.run(connection, values).scalar()
     return ahead + 1
 
 
@@ -312,9 +313,7 @@ def _stored(row: Row[Any]) -> Stored:
 def _absence(
     connection: Connection, project: str, job_id: str
 ) -> JobNotFoundError | JobExpiredError:
-    expired_us = _TOMBSTONE.run(
-        connection, {"project": project, "job_id": job_id}
-    ).scalar_one_or_none()
+    expired_us = _TOMBSTONE.run(connection, {"project": project, "job_id": job_id}).scalar()
     name = job_name(project, job_id)
     if expired_us is None:
         return JobNotFoundError(name)

@@ -27,7 +27,7 @@ class Use(NamedTuple):
 
 def find(connection: Connection, *, project: str, key: str) -> Use | None:
     """The use of a key, or None."""
-    row = _FIND.run(connection, {"project": project, "key": key}).one_or_none()
+    row = _FIND.run(connection, {"project": project, "key": key}).first()
     return None if row is None else Use(*row)
 
 

@@ -13,7 +13,7 @@ _FIND = select(shared_values.c.value).where(shared_values.c.key == bindparam("ke
 def get_or_make(transaction: Transaction, key: str, make: Callable[[], bytes]) -> bytes:
     """The value of a key; the first to ask makes it."""
     connection = transaction.connection
-    value: bytes | None = connection.execute(_FIND, {"key": key}).scalar_one_or_none()
+    value: bytes | None = connection.execute(_FIND, {"key": key}).scalar()
     if value is None:
         value = make()
         connection.execute(insert(shared_values), {"key": key, "value": value})

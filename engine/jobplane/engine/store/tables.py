@@ -51,6 +51,12 @@ jobs = Table(
     Column("heartbeat_us", BigInteger),
     # Executor slots it needs; decides which claims may take it.
     Column("lane", Text, nullable=False),
+    # Class of the hardware that it asks for; empty when it asks for none.
+    Column("shape", Text, nullable=False),
+    # The hardware itself; null when it asks for none.
+    Column("demand", LargeBinary),
+    # Order in its line, lowest first: age and priority in one number.
+    Column("rank_us", BigInteger, nullable=False),
     # Server process that runs the live attempt; empty when none does.
     Column("worker", Text, nullable=False),
     # 1 when a claim may take it now; 0 while it waits for a time or for other jobs.
@@ -87,6 +93,7 @@ for _field in (
     "failure_category",
 ):
     Index(f"jobs_by_{_field}", jobs.c.project, jobs.c[_field], jobs.c.created_us, jobs.c.job_id)
+_QUEUED = text("status = 'QUEUED'")
 _QUEUED_READY = text("status = 'QUEUED' AND ready = 1")
 _QUEUED_WAITING = text("status = 'QUEUED' AND ready = 0 AND ready_us IS NOT NULL")
 _DUE = text("due_us IS NOT NULL")
@@ -94,10 +101,21 @@ _LIVE = text("worker <> ''")
 Index(
     "jobs_claimable",
     jobs.c.lane,
-    jobs.c.priority.desc(),
+    jobs.c.project,
+    jobs.c.queue,
+    jobs.c.kind,
+    jobs.c.shape,
+    jobs.c.rank_us,
     jobs.c.pk,
     sqlite_where=_QUEUED_READY,
     postgresql_where=_QUEUED_READY,
+)
+Index(
+    "jobs_queued",
+    jobs.c.queue,
+    jobs.c.created_us,
+    sqlite_where=_QUEUED,
+    postgresql_where=_QUEUED,
 )
 Index(
     "jobs_waiting",
@@ -192,5 +210,80 @@ shared_values = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How many jobs wait and run, by line: a count of the jobs table that is kept with it.
+loads = Table(
+    "loads",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("shape", Text, primary_key=True),
+    Column("queued", BigInteger, nullable=False),
+    Column("active", BigInteger, nullable=False),
+    Index("loads_by_project", "project"),
+    Index("loads_by_queue", "queue"),
+    sqlite_with_rowid=False,
+)
+_WAITING = text("queued > 0")
+Index("loads_waiting", loads.c.lane, sqlite_where=_WAITING, postgresql_where=_WAITING)
+
+# A queue that is not here is OPEN.
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("updater", Text, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("limits", LargeBinary, nullable=False),
+    # 1 when a limit decides about starts, not only about submits.
+    Column("gates", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What finished attempts used up, by the beginning of the period that it counts in.
+consumption = Table(
+    "consumption",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("period_us", BigInteger, primary_key=True),
+    Column("value", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Conditions that are still open; a row goes when its condition holds.
+job_dependencies = Table(
+    "job_dependencies",
+    metadata,
+    # No foreign key: what waits must hear of the end even when the job is purged.
+    Column("upstream_pk", Key, primary_key=True),
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE"), primary_key=True),
+    Column("condition", Text, nullable=False),
+    Index("dependencies_of_job", "job_pk", "upstream_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Jobs that ended with more dependents than one transaction tells.
+dependency_backlog = Table(
+    "dependency_backlog",
+    metadata,
+    Column("upstream_pk", Key, primary_key=True, autoincrement=False),
+    Column("upstream", Text, nullable=False),
+    Column("status", Text, nullable=False),
     sqlite_with_rowid=False,
 )

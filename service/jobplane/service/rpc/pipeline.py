@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +38,7 @@ _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # A handler takes a request (or an iterator of them) and the call. It gives one response,
 # or an async iterator of them; a response may be bytes that are encoded already.
 Handler = Callable[[Any, Call], Any]
+Exchange = Callable[[Call, Any, Handler | None, Any], Awaitable[bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,21 @@ class Pipeline:
     def handler(self, rpc: Rpc, handle: Handler | None) -> "grpc.RpcMethodHandler[Any, Any]":
         """Give what grpc calls for one method; without `handle` the method is not enabled."""
 
-        async def answer(raw: Any, context: Any) -> bytes:
-            response: bytes = await self._run(rpc, context, self._one, handle, raw)
+        async def answer(raw: Any, context: Any) -> bytes | None:
+            call = self._call(rpc, context)
+            response, refusal = await self._run(call, context, self._one, handle, raw)
+            if refusal is not None:
+                # An abort leaves this frame in a cycle with the context: let the request go.
+                del raw
+                await self._abort(context, call, refusal)
             return response
 
         async def stream(raw: Any, context: Any) -> None:
-            await self._run(rpc, context, self._many, handle, raw)
+            call = self._call(rpc, context)
+            _, refusal = await self._run(call, context, self._many, handle, raw)
+            if refusal is not None:
+                del raw
+                await self._abort(context, call, refusal)
 
         make = {
             (False, False): grpc.unary_unary_rpc_method_handler,
@@ -92,32 +102,22 @@ class Pipeline:
                 write.reschedule(now)
 
     async def _run(
-        self,
-        rpc: Rpc,
-        context: Any,
-        exchange: Callable[[Call, Any, Handler | None, Any], Any],
-        handle: Handler | None,
-        raw: Any,
-    ) -> Any:
-        """Exchange messages inside error mapping and the log line."""
+        self, call: Call, context: Any, exchange: Exchange, handle: Handler | None, raw: Any
+    ) -> tuple[bytes | None, Refusal | None]:
+        """Give the response or the refusal, and write the log line."""
         started = time.perf_counter()
-        call = self._call(rpc, context)
-        # The edge of the process: whatever goes wrong, the caller is told.
         code, reason = grpc.StatusCode.OK, ""
         try:
             context.set_trailing_metadata(self._trailers(call))
-            return await exchange(call, context, handle, raw)
+            return await exchange(call, context, handle, raw), None
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
-        except grpc.aio.AbortError:
-            code = grpc.StatusCode.UNKNOWN
-            raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the edge of the process
+            # Whatever goes wrong, the caller is told.
             refusal = self._refusal(error, call)
             code, reason = refusal.code, refusal.reason
-            await self._abort(context, call, refusal)
-            raise AssertionError from error
+            return None, refusal
         finally:
             self._log_call(call, code, reason, time.perf_counter() - started)
 

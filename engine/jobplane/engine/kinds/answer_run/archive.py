@@ -76,7 +76,9 @@ def _read_zip(path: Path, limits: Limits, warn: Warn) -> Iterator[RawFile]:
             if kind not in {0, stat.S_IFREG}:
                 raise _unsafe(entry.filename, "is a link or a device")
             if entry.flag_bits & 1:
-                raise bad_input("ARCHIVE_UNREADABLE", f"{display_path(entry.filename)} is encrypted")
+                raise bad_input(
+                    "ARCHIVE_UNREADABLE", f"{display_path(entry.filename)} is encrypted"
+                )
             budget.check(entry.file_size)
         for entry in sorted(entries, key=lambda entry: entry.filename):
             with archive.open(entry) as stream:
@@ -99,7 +101,9 @@ def _check_directory(path: Path, limits: Limits) -> None:
         raise bad_input("ARCHIVE_TOO_LARGE", f"at most {limits.documents} entries are read")
 
 
-def _read_tar(stream: IO[bytes], packed: int, limits: Limits, warn: Warn) -> Iterator[RawFile]:
+def _read_tar(
+    stream: IO[bytes] | gzip.GzipFile, packed: int, limits: Limits, warn: Warn
+) -> Iterator[RawFile]:
     budget = _Budget(limits, packed)
     capped = _Capped(stream, budget)
     found: list[RawFile] = []
@@ -132,7 +136,9 @@ class _Budget:
     def count(self) -> None:
         self._entries += 1
         if self._entries > self.limits.documents:
-            raise bad_input("ARCHIVE_TOO_LARGE", f"at most {self.limits.documents} entries are read")
+            raise bad_input(
+                "ARCHIVE_TOO_LARGE", f"at most {self.limits.documents} entries are read"
+            )
 
     def check(self, declared: int) -> None:
         self._declared += declared
@@ -146,7 +152,7 @@ class _Budget:
 class _Capped(io.RawIOBase):
     """A stream that ends the run, not the machine, when it never ends."""
 
-    def __init__(self, stream: IO[bytes], budget: _Budget) -> None:
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, budget: _Budget) -> None:
         self._stream = stream
         self._budget = budget
         self._read = 0

@@ -15,6 +15,7 @@ from jobplane.engine.kinds.answer_run.retrieval import Found, Scores
 from jobplane.engine.kinds.answer_run.source import Library
 
 SCHEMA_VERSION = "1.0"
+PACKAGE = "jobplane.engine.kinds.answer_run"
 SCHEMA_FILE = "context_bundle.schema.json"
 
 
@@ -113,7 +114,7 @@ def validate(bundle: Mapping[str, Any]) -> None:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of the bundle."""
-    text = resources.files(__package__).joinpath(SCHEMA_FILE).read_text("utf-8")
+    text = resources.files(PACKAGE).joinpath(SCHEMA_FILE).read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
@@ -211,8 +212,7 @@ def _passage(entry: Evidence, chunk: Chunk) -> dict[str, Any]:
         "unit": marks.unit,
         "line_start": marks.at(chunk.start),
         "line_end": marks.at(max(0, chunk.end - 1)),
-        "scores": scores
-        and {"bm25": scores.bm25, "dense": scores.dense, "fused": scores.fused},
+        "scores": scores and {"bm25": scores.bm25, "dense": scores.dense, "fused": scores.fused},
         "quotes": [
             {
                 "text": unit.text,

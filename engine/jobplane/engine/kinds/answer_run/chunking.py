@@ -16,7 +16,9 @@ _UNDERLINE = re.compile(r"^(?:=+|-+)[ \t]*$")
 # No bracket inside a bracket: else a row of them would cost its length squared.
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()\[\]]*\)")
 _LINK = re.compile(r"\[([^\[\]]+)\]\((?:[^()\[\]]|\([^()\[\]]*\))*\)")
-_MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=[\w.!?])[*_](?!\w)|^[ \t]*>[ \t]?", re.MULTILINE)
+_MARKUP = re.compile(
+    r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=[\w.!?])[*_](?!\w)|^[ \t]*>[ \t]?", re.MULTILINE
+)
 _LEAD_CHARS = 400
 _HEADING_CHARS = 500
 _LABEL_WORDS = 4
@@ -155,7 +157,9 @@ def _blocks(text: str, body: int) -> Iterator[_Block]:
             open_kind = ""
             continue
         kind = "code" if fenced else _kind(line, bool(heading))
-        continues = kind == open_kind == "paragraph" or (kind == "paragraph" and open_kind == "item")
+        continues = kind == open_kind == "paragraph" or (
+            kind == "paragraph" and open_kind == "item"
+        )
         if continues or (kind == open_kind == "code"):
             end = line_end
             continue

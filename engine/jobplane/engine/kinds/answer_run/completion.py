@@ -7,9 +7,9 @@ fourteen, and the protocol used here is one POST.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 
@@ -19,6 +19,7 @@ _POLL_S = 0.1
 _CONNECT_S = 10.0
 _MOST_CHARS = 1_000_000
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_OK = 200
 _DONE = "[DONE]"
 # A shorter one is no secret, and to cut it out would tear words apart.
 _SHORTEST_KEY = 4
@@ -36,7 +37,7 @@ class EndpointDownError(Exception):
 
 
 class _TryAgainError(Exception):
-    """This try failed in a way that another may not."""
+    """One try failed in a way that another may not."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
         super().__init__(message)
@@ -92,11 +93,12 @@ class ChatClient:
     def complete(self, request: Request) -> Completion:
         """The completion, or EndpointDownError after the last try."""
         try:
-            return asyncio.run(self._watched(request))
+            completion = asyncio.run(self._watched(request))
         except EndpointDownError as error:
             # Endpoints are known to echo the key; neither text nor chain may carry it on.
             text = redacted(str(error), self._key)
             raise EndpointDownError(text, transient=error.transient) from None
+        return replace(completion, text=redacted(completion.text, self._key))
 
     async def _watched(self, request: Request) -> Completion:
         """Complete, and let a cancel through within a tenth of a second."""
@@ -145,7 +147,7 @@ class ChatClient:
 
 
 async def _check_status(response: httpx2.Response) -> None:
-    if response.status_code == httpx2.codes.OK:
+    if response.status_code == _OK:
         return
     await response.aread()
     said = " ".join(response.text.split())[:200]
@@ -187,9 +189,10 @@ async def _streamed(response: httpx2.Response, request: Request) -> Completion:
     finish, length = "", 0
     usage: Mapping[str, Any] = {}
     async for event in _events(response):
-        choices: Sequence[Any] = event.get("choices") or ()
+        choices: Sequence[dict[str, Any]] = event.get("choices") or ()
         for choice in choices[:1]:
-            pieces.append((choice.get("delta") or {}).get("content") or "")
+            delta: Mapping[str, Any] = choice.get("delta") or {}
+            pieces.append(delta.get("content") or "")
             finish = choice.get("finish_reason") or finish
         usage = event.get("usage") or usage
         length += len(pieces[-1]) if pieces else 0
@@ -222,19 +225,18 @@ def _whole(text: str, request: Request) -> Completion:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found: Any = json.loads(text)
     except ValueError as error:
         raise _TryAgainError("the answer is no JSON") from error
     if not isinstance(found, dict):
         raise _TryAgainError("the answer is no JSON object")
-    if "error" in found:
-        raise _TryAgainError(f"the endpoint says: {str(found['error'])[:200]}")
-    return found
+    message = cast("dict[str, Any]", found)
+    if "error" in message:
+        raise _TryAgainError(f"the endpoint says: {str(message['error'])[:200]}")
+    return message
 
 
-def _completion(
-    text: str, finish: str, usage: Mapping[str, Any], request: Request
-) -> Completion:
+def _completion(text: str, finish: str, usage: Mapping[str, Any], request: Request) -> Completion:
     sent = "".join(message["content"] for message in request.messages)
     return Completion(
         text=text.strip(),

@@ -1,6 +1,7 @@
 """Sources that contradict each other, and what settles it: standing, then date."""
 
 from datetime import date
+from itertools import pairwise
 
 from jobplane.engine.kinds.answer_run.answer import (
     Draft,
@@ -12,8 +13,9 @@ from jobplane.engine.kinds.answer_run.answer import (
 from jobplane.engine.kinds.answer_run.dating import years
 from jobplane.engine.kinds.answer_run.language import words
 from jobplane.engine.kinds.answer_run.matching import Candidate
-from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
+from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
+from jobplane.engine.kinds.answer_run.wanted import Wanted
 
 _COUNTED = frozenset({Wanted.NUMBER, Wanted.MONEY, Wanted.SPAN, Wanted.FREQUENCY})
 # Sentences further apart than this speak of different things.
@@ -78,7 +80,7 @@ def _values(question: SubQuestion, side: Candidate, asked: set[str]) -> dict[str
         return {}
     values: dict[str, set[str]] = {}
     listed = words(text)
-    for word, following in zip(listed, listed[1:], strict=False):
+    for word, following in pairwise(listed):
         dated = following.surface.casefold() in MONTHS
         if word.is_number and word.stem not in asked and not dated and not following.is_number:
             values.setdefault(following.stem, set()).add(word.stem)

@@ -7,22 +7,27 @@ from jobplane.engine.kinds.answer_run.vocabulary import MONTHS, ORIGIN_STATUS
 
 _MONTH = "|".join(MONTHS)
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
-_DAY_FIRST = re.compile(rf"\b([0-3]?\d)(?:st|nd|rd|th)? ({_MONTH}),? ((?:19|20)\d\d)\b", re.I)
-_MONTH_FIRST = re.compile(rf"\b({_MONTH}) ([0-3]?\d)(?:st|nd|rd|th)?, ((?:19|20)\d\d)\b", re.I)
+_DAY_FIRST = re.compile(
+    rf"\b([0-3]?\d)(?:st|nd|rd|th)? ({_MONTH}),? ((?:19|20)\d\d)\b", re.IGNORECASE
+)
+_MONTH_FIRST = re.compile(
+    rf"\b({_MONTH}) ([0-3]?\d)(?:st|nd|rd|th)?, ((?:19|20)\d\d)\b", re.IGNORECASE
+)
 _YEAR = re.compile(r"\b(?:19|20|21)\d\d\b")
 _ANY = re.compile(
     rf"\b(?:(?:[0-3]?\d(?:st|nd|rd|th)? )?(?:{_MONTH})\b|(?:19|20|21)\d\d\b"
     r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday"
     r"|spring|summer|autumn|winter|[0-2]?\d:[0-5]\d)",
-    re.I,
+    re.IGNORECASE,
 )
 _CLAIM = re.compile(
     r"(?:updated|last updated|date|as of|valid from|in force since|published(?: by [^,\n]+,)?"
     r"|issued|effective)\b",
-    re.I,
+    re.IGNORECASE,
 )
 # How far into a document it may say its own date.
 _HEAD = 600
+_HEAD_LINES, _HEAD_LINE = 12, 100
 
 
 def mentions_time(text: str) -> bool:
@@ -52,9 +57,11 @@ def document_date(fields: dict[str, str], path: str, body: str) -> date | None:
         if key in fields and (claimed := first_date(fields[key])):
             return claimed
     head = body[:_HEAD]
-    for line in head.split("\n")[:12]:
+    for line in head.split("\n")[:_HEAD_LINES]:
         stripped = line.strip("#*_ |")
-        claims = _CLAIM.match(stripped) or (len(stripped) < 100 and not stripped.endswith("."))
+        claims = _CLAIM.match(stripped) or (
+            len(stripped) < _HEAD_LINE and not stripped.endswith(".")
+        )
         if claims and (claimed := first_date(stripped)):
             return claimed
     return first_date(path)

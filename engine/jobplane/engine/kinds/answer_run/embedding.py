@@ -46,12 +46,15 @@ class _SentenceModel:
     def __init__(self) -> None:
         from pathlib import Path  # noqa: PLC0415  with the rest of what only this needs
 
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415  takes seconds
+        from sentence_transformers import (  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  # an extra, and slow
+            SentenceTransformer,
+        )
 
         package: Any = __import__(MODEL_PACKAGE)
         folder = Path(package.__file__).parent
         config = next(folder.rglob("modules.json"), None)
-        self._model: Any = SentenceTransformer(
+        make: Any = SentenceTransformer
+        self._model: Any = make(
             str(config.parent if config else folder), device="cpu", local_files_only=True
         )
 

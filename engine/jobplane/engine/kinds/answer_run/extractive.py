@@ -1,4 +1,4 @@
-"""The answerer that needs no network: composes an answer of sentences that stand in the documents."""
+"""The answerer that needs no network: an answer is made of sentences of the documents."""
 
 from jobplane.engine.kinds.answer_run.answer import (
     Draft,
@@ -15,8 +15,9 @@ from jobplane.engine.kinds.answer_run.matching import (
     is_light,
     points_back,
 )
-from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
+from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
+from jobplane.engine.kinds.answer_run.wanted import Wanted
 
 _MOST_SENTENCES = 3
 _MOST_ITEMS = 12
@@ -81,9 +82,7 @@ def _items(siblings: tuple[Unit, ...], at: int, unit: Unit) -> list[Unit]:
 
 def _gap(question: SubQuestion, ranked: list[Candidate], index: Retriever) -> MissingPart:
     unknown = tuple(
-        term.surface
-        for term in question.terms
-        if not is_light(term) and not index.means(term.stem)
+        term.surface for term in question.terms if not is_light(term) and not index.means(term.stem)
     )
     if not ranked:
         return MissingPart(

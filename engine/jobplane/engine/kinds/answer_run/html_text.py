@@ -3,10 +3,11 @@
 from html.parser import HTMLParser
 
 _SKIPPED = frozenset({"script", "style", "nav", "template", "noscript", "svg", "iframe"})
-_BLOCKS = frozenset(
-    "p div section article header footer main aside blockquote pre ul ol table dl dt dd figure "
-    "figcaption form fieldset hr address h1 h2 h3 h4 h5 h6 tr li".split()
-)
+_BLOCK_TAGS = """
+p div section article header footer main aside blockquote pre ul ol table dl dt dd
+figure figcaption form fieldset hr address h1 h2 h3 h4 h5 h6 tr li
+"""
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 
 

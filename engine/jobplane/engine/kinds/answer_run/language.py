@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-import snowballstemmer
+import snowballstemmer  # type: ignore[import-untyped]  # it ships no types
 
 from jobplane.engine.kinds.answer_run.vocabulary import (
     ABBREVIATIONS,
@@ -15,12 +16,12 @@ from jobplane.engine.kinds.answer_run.vocabulary import (
     NUMBER_WORDS,
 )
 
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\W_]+")
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]*_]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?]+[\"'\u201d\u2019)\]*_]*(?=\s|$)")
 _NEXT = re.compile(r"\s*(\S)")
 _WORD_CHARS = 40
-_LAST_WORD = re.compile(r"[^\s(\[\"'“‘*_]+$")
+_LAST_WORD = re.compile(r"[^\s(\[\"'\u201c\u2018*_]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def stem(surface: str) -> str:
     """What a word is compared by: numbers as plain digits, other words without endings."""
     if surface[0].isdigit():
         return plain_number(surface)
-    word = surface.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
+    word = surface.casefold().replace("\u2019", "'").removesuffix("'s").removesuffix("'")
     word = IRREGULAR.get(word, word)
     number = NUMBER_WORDS.get(word)
     return number or str(_stemmer().stemWord(word)) or word
@@ -129,8 +130,9 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 @cache
-def _stemmer() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("english")
+def _stemmer() -> Any:
+    made: Any = snowballstemmer.stemmer("english")
+    return made
 
 
 @cache

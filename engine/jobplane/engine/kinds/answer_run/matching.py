@@ -4,15 +4,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from os.path import commonprefix
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
-from jobplane.engine.kinds.answer_run.dating import mentions_time
-from jobplane.engine.kinds.answer_run.language import Word, content_words, meanings, stem, words
-from jobplane.engine.kinds.answer_run.questions import SubQuestion, Wanted
+from jobplane.engine.kinds.answer_run.language import Word, meanings, stem, words
+from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
-from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS, MONTHS
+from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
+from jobplane.engine.kinds.answer_run.wanted import Wanted, gives_reason, holds
 
 # A single sentence must cover this much of what the question's words tell.
 THRESHOLD = 0.6
@@ -35,44 +33,10 @@ _NEAR_BONUS = 0.05
 _DIRECT_BONUS = 0.1
 _POINTING_MALUS = 0.05
 
-_YEAR_DIGITS = 4
-_BEFORE_YEARS = frozenset(
-    "in by since until of from to before after during and year spring summer autumn winter".split()
-)
 _POINTS_BACK = re.compile(
-    r"^(?:of th(?:is|ese|em)|it|its|they|their|these|this|those|that|he|his|she|her|both|most|some|all|each|"
-    r"the (?:money|rest|same|latter|former))\b",
+    r"^(?:of th(?:is|ese|em)|it|its|they|their|these|this|those|that|he|his|she|her|both|most"
+    r"|some|all|each|the (?:money|rest|same|latter|former))\b",
     re.IGNORECASE,
-)
-_REASON = re.compile(
-    r"\b(?:because|since|due to|as a result|therefore|so that|in order to|caused|cause was|reason"
-    r"|owing to|thanks to|for this reason|after a)\b",
-    re.IGNORECASE,
-)
-_SPAN = re.compile(
-    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot|feet"
-    r"|inch|centimet)",
-    re.IGNORECASE,
-)
-_AGE = re.compile(
-    r"\b(?:aged?\b|years? old|year-old|born\b|(?:be|under|over|from|turned|is|are|at least) "
-    r"(?:\d{1,2}|eighteen|sixteen|fourteen|twelve|sixty)\b)",
-    re.IGNORECASE,
-)
-_MONEY = re.compile(
-    r"[€$£¥₹]|\b(?:euros?|cents?|dollars?|pounds?|pence|francs?|krona|kron[ea]r?|yen|rupees?|yuan"
-    r"|eur|usd|gbp|chf|jpy)\b|\bfree\b|\bno charge\b",
-    re.IGNORECASE,
-)
-_FREE = re.compile(r"\bfree\b|\bno charge\b", re.IGNORECASE)
-_FREQUENCY = re.compile(
-    r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each|a (?:day|week"
-    r"|month|year))\b",
-    re.IGNORECASE,
-)
-_PLACE = re.compile(
-    r"\b(?:in|at|on|near|under|behind|opposite|from|to|lies|address|beside|between)\b"
-    r"[^.]{0,40}?[A-Z0-9]"
 )
 
 
@@ -115,14 +79,14 @@ def _candidate(
 ) -> Candidate:
     unit = view.unit
     weights = _weights(question, index)
-    credits = {term.stem: view.credit(term.stem) for term in weights}
+    worth = {term.stem: view.credit(term.stem) for term in weights}
     total = sum(weights.values())
-    coverage = sum(weight * credits[term.stem] for term, weight in weights.items()) / (total or 1.0)
-    own = frozenset(stemmed for stemmed, credit in credits.items() if credit >= _OWN_MEANING)
+    coverage = sum(weight * worth[term.stem] for term, weight in weights.items()) / (total or 1.0)
+    own = frozenset(stemmed for stemmed, credit in worth.items() if credit >= _OWN_MEANING)
     strange = {
         term.surface: weight
         for term, weight in weights.items()
-        if credits[term.stem] == 0 and not is_light(term) and term.stem not in question.verbs
+        if worth[term.stem] == 0 and not is_light(term) and term.stem not in question.verbs
     }
     sort = says_wanted(question, unit)
     # "Who pays?" is answered by "tenants pay" too, if the rest is all there.
@@ -133,13 +97,13 @@ def _candidate(
         and sum(strange.values()) <= _MOST_STRANGE * total
         and all(view.holds(stemmed) for stemmed in _required(question, index))
         # Not only what an earlier question handed down.
-        and any(credits[term.stem] >= _BEFORE for term in question.terms if term in weights)
+        and any(worth[term.stem] >= _BEFORE for term in question.terms if term in weights)
     )
-    direct = sum(credit >= _OWN for credit in credits.values()) / (len(credits) or 1)
+    direct = sum(credit >= _OWN for credit in worth.values()) / (len(worth) or 1)
     score = coverage + _NEAR_BONUS * closeness + _DIRECT_BONUS * direct
     score += _SORT_BONUS if sort else 0.0
     score -= _POINTING_MALUS if _POINTS_BACK.search(unit.text) else 0.0
-    if question.wanted is Wanted.REASON and _REASON.search(unit.text):
+    if question.wanted is Wanted.REASON and gives_reason(unit.text):
         score += _SORT_BONUS
     return Candidate(found, unit, coverage, score, own, tuple(strange), accepted)
 
@@ -225,7 +189,7 @@ def _akin(one: str, other: str) -> bool:
     shortest = min(len(one), len(other))
     if shortest < _KIN_LETTERS or abs(len(one) - len(other)) > _KIN_ENDING:
         return False
-    common = len(commonprefix((one, other)))
+    common = next((at for at in range(shortest) if one[at] != other[at]), shortest)
     return common >= max(_KIN_LETTERS, max(len(one), len(other)) - _KIN_ENDING)
 
 
@@ -250,43 +214,6 @@ def points_back(unit: Unit) -> bool:
 
 def says_wanted(question: SubQuestion, unit: Unit) -> bool:
     """Whether the sentence holds the sort of thing that is asked for."""
-    text = unit.text
-    asked = {term.stem for term in question.terms}
-    if question.wanted is Wanted.TIME:
-        return mentions_time(text) or bool(_SPAN.search(text) and _new_numbers(text, asked))
-    if question.wanted is Wanted.NUMBER:
-        return bool(_new_numbers(text, asked))
-    if question.wanted is Wanted.MONEY:
-        return bool(_MONEY.search(text)) and bool(_new_numbers(text, asked) or _FREE.search(text))
-    if question.wanted is Wanted.SPAN:
-        return bool(_new_numbers(text, asked) and _SPAN.search(text)) or " until " in text
-    if question.wanted is Wanted.AGE:
-        return bool(_AGE.search(text))
-    if question.wanted is Wanted.FREQUENCY:
-        return bool(_FREQUENCY.search(text))
-    if question.wanted is Wanted.NAME:
-        return _names_somebody(text, asked)
-    if question.wanted is Wanted.PLACE:
-        return bool(_PLACE.search(text)) or unit.kind == "row"
-    return True
-
-
-def _new_numbers(text: str, asked: set[str]) -> set[str]:
-    """Numbers that the question did not bring along, and that are no part of a date."""
-    found: set[str] = set()
-    before = ""
-    for word, following in pairwise([*words(text), Word("", 0, "-")]):
-        dated = before in _BEFORE_YEARS or before in MONTHS
-        year = dated and word.surface.isdigit() and len(word.surface) == _YEAR_DIGITS
-        day = following.surface.casefold() in MONTHS
-        if word.is_number and not year and not day:
-            found.add(word.stem)
-        before = word.surface.casefold()
-    return found - asked
-
-
-def _names_somebody(text: str, asked: set[str]) -> bool:
-    found = [word for word in content_words(text) if word.is_name and not word.is_number]
-    return any(word.stem not in asked and word.start > 0 for word in found) or (
-        len(found) > 1 and any(word.stem not in asked for word in found)
-    )
+    if unit.kind == "row" and question.wanted is Wanted.PLACE:
+        return True
+    return holds(question.wanted, unit.text, {term.stem for term in question.terms})

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from jobplane.engine.kinds.answer_run.completion import (
     ChatClient,
@@ -123,9 +123,10 @@ class Model:
             text = redacted(value, self._key)
             return text if len(text) <= _PAYLOAD_CHARS else text[:_PAYLOAD_CHARS] + "[cut]"
         if isinstance(value, dict):
-            return {name: self._redacted(part) for name, part in value.items()}
+            parts = cast("dict[str, Any]", value)
+            return {name: self._redacted(part) for name, part in parts.items()}
         if isinstance(value, list):
-            return [self._redacted(part) for part in value]
+            return [self._redacted(part) for part in cast("list[Any]", value)]
         return value
 
 

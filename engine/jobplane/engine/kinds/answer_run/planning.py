@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobplane.engine.kinds.answer_run.language import Word, content_words, meanings, stem, words
+from jobplane.engine.kinds.answer_run.language import content_words, meanings, stem, words
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.sandbox import Column, LoadedTable, quote
 from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
@@ -13,13 +13,36 @@ _SUM = "total sum overall altogether combined whole"
 _AVERAGE = "average mean"
 _MOST = "highest most maximum largest biggest longest top greatest best max busiest"
 _LEAST = "lowest least minimum fewest smallest shortest min"
-_GROUP = re.compile(r"\b(?:per|by|for each|for every|in each|in every)\s+([A-Za-z_]+)", re.IGNORECASE)
-_WHICH = re.compile(r"\b(?:which|what)\s+((?:\w+\s+){1,3}?)(?:has|have|had|is|are|was|were|with|got|made|did)\b", re.I)
+_GROUP = re.compile(
+    r"\b(?:per|by|for each|for every|in each|in every)\s+([A-Za-z_]+)", re.IGNORECASE
+)
+_WHICH = re.compile(
+    r"\b(?:which|what)\s+((?:\w+\s+){1,3}?)(?:has|have|had|is|are|was|were|with|got|made|did)\b",
+    re.IGNORECASE,
+)
 _COUNT = re.compile(r"\bhow many\b|\bnumber of\b", re.IGNORECASE)
-_BETWEEN = re.compile(r"\b(?:between|from)\s+(\d+)\s+(?:and|to|until)\s+(\d+)\b", re.IGNORECASE)
-_ABOVE = re.compile(r"\b(?:more than|above|over|after|greater than)\s+(\d[\d.,]*)", re.IGNORECASE)
-_BELOW = re.compile(r"\b(?:less than|fewer than|below|under|before)\s+(\d[\d.,]*)", re.IGNORECASE)
-_FROM = re.compile(r"\b(?:at least|since|from)\s+(\d[\d.,]*)", re.IGNORECASE)
+_FIGURE = r"(\d[\d.,]*)"
+# How numbers bound a column; the first pattern that takes a number keeps it.
+_BOUNDS = tuple(
+    (re.compile(pattern, re.IGNORECASE), bound)
+    for pattern, bound in (
+        (
+            r"\b(?:between|from)\s+(\d+)\s+(?:and|to|until)\s+(\d+)\b",
+            "{name} BETWEEN {low} AND {high}",
+        ),
+        (rf"\b(?:more than|above|over|after|greater than)\s+{_FIGURE}", "{name} > {low}"),
+        (rf"\b(?:less than|fewer than|below|under|before)\s+{_FIGURE}", "{name} < {low}"),
+        (rf"\b(?:at least|since|from)\s+{_FIGURE}", "{name} >= {low}"),
+        (rf"\b{_FIGURE}", "{name} = {low}"),
+    )
+)
+_FIGURES = {
+    "sum": ("sum({})", "total"),
+    "count": ("sum({})", "total"),
+    "avg": ("round(avg({}), 4)", "average"),
+    "max": ("max({})", "maximum"),
+    "min": ("min({})", "minimum"),
+}
 _YEARS = range(1800, 2200)
 
 
@@ -40,10 +63,10 @@ class _Reading:
 
     table: LoadedTable
     question: SubQuestion
-    used: set[str] = field(default_factory=set)
-    filters: list[str] = field(default_factory=list)
-    filtered: set[str] = field(default_factory=set)
-    captions: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set[str])
+    filters: list[str] = field(default_factory=list[str])
+    filtered: set[str] = field(default_factory=set[str])
+    captions: list[str] = field(default_factory=list[str])
 
 
 def plan(question: SubQuestion, tables: tuple[LoadedTable, ...]) -> Plan | None:
@@ -119,20 +142,14 @@ def _made(reading: _Reading, sql: str, caption: str) -> Plan:
 
 def _figure(aggregate: str, number: Column | None, counted: Column | None) -> tuple[str, str]:
     """What is computed, and its name; empty where the question names no figure."""
-    if aggregate == "count" and number is None:
-        if counted is not None:
-            return f"count(DISTINCT {quote(counted.name)})", f"number of {counted.name}"
-        return "count(*)", "number of rows"
     if number is None:
-        return "", ""
-    column = quote(number.name)
-    if aggregate in {"sum", "count"}:
-        return f"sum({column})", f"total {number.name}"
-    if aggregate == "avg":
-        return f"round(avg({column}), 4)", f"average {number.name}"
-    if aggregate in {"max", "min"}:
-        return f"{aggregate}({column})", f"{aggregate}imum {number.name}"
-    return "", ""
+        if aggregate != "count":
+            return "", ""
+        if counted is None:
+            return "count(*)", "number of rows"
+        return f"count(DISTINCT {quote(counted.name)})", f"number of {counted.name}"
+    compute, name = _FIGURES.get(aggregate, ("", ""))
+    return compute.format(quote(number.name)), f"{name} {number.name}"
 
 
 def _aggregate(text: str) -> str:
@@ -153,29 +170,22 @@ def _read_values(reading: _Reading) -> None:
             if parts and _contains(asked, parts):
                 found.append((len(parts), column, value))
     for _, column, value in sorted(found, key=lambda entry: (-entry[0], entry[2])):
-        parts = {word.stem for word in words(value)}
-        if column.name in reading.filtered or parts <= reading.used:
+        stems = {word.stem for word in words(value)}
+        if column.name in reading.filtered or stems <= reading.used:
             continue
         literal = "'" + value.replace("'", "''") + "'"
         reading.filters.append(f"{quote(column.name)} = {literal}")
         reading.captions.append(f"{column.name} is {value}")
         reading.filtered.add(column.name)
-        reading.used |= parts
+        reading.used |= stems
         _use_name(reading, column)
 
 
 def _read_numbers(reading: _Reading) -> None:
     """Numbers of the question become bounds of the column that they must mean."""
-    text = reading.question.text
     taken: set[str] = set()
-    for pattern, write in (
-        (_BETWEEN, lambda name, low, high: f"{name} BETWEEN {low} AND {high}"),
-        (_ABOVE, lambda name, low, _: f"{name} > {low}"),
-        (_BELOW, lambda name, low, _: f"{name} < {low}"),
-        (_FROM, lambda name, low, _: f"{name} >= {low}"),
-        (re.compile(r"\b(\d[\d.,]*)"), lambda name, low, _: f"{name} = {low}"),
-    ):
-        for match in pattern.finditer(text):
+    for pattern, bound in _BOUNDS:
+        for match in pattern.finditer(reading.question.text):
             figures = [stem(group.rstrip(".,")) for group in match.groups()]
             if any(figure in taken or figure in reading.used for figure in figures):
                 continue
@@ -183,7 +193,7 @@ def _read_numbers(reading: _Reading) -> None:
             if column is None:
                 continue
             name = f"year({quote(column.name)})" if column.is_time else quote(column.name)
-            said = write(name, figures[0], figures[-1])
+            said = bound.format(name=name, low=figures[0], high=figures[-1])
             reading.filters.append(said)
             reading.captions.append(said.replace('"', ""))
             taken |= set(figures)
@@ -200,7 +210,9 @@ def _column_of_number(reading: _Reading, figure: str) -> Column | None:
         if is_year and (column.is_time or (column.is_numeric and "year" in _stems(column.name)))
     ]
     if is_year:
-        seasons = [c for c in reading.table.columns if c.is_numeric and "season" in c.name.casefold()]
+        seasons = [
+            c for c in reading.table.columns if c.is_numeric and "season" in c.name.casefold()
+        ]
         years = years or seasons
     if len(years) == 1:
         return years[0]
@@ -226,9 +238,7 @@ def _asked_for(reading: _Reading) -> Column | None:
     return None
 
 
-def _number_column(
-    reading: _Reading, aggregate: str, asked_for: Column | None
-) -> Column | None:
+def _number_column(reading: _Reading, aggregate: str, asked_for: Column | None) -> Column | None:
     """The one number column that the question speaks of."""
     asked = {term.stem for term in reading.question.terms}
     ranked: list[tuple[tuple[int, float], Column]] = []
@@ -251,7 +261,7 @@ def _number_column(
 
 
 def _names_one(column: Column, question: SubQuestion) -> bool:
-    """Whether the column numbers things rather than counts them: "route" where routes are asked for."""
+    """Whether the column numbers things, as "route" does where routes are asked for."""
     named = set(re.split(r"[\W_]+", column.name.casefold()))
     asked = [term for term in question.terms if term.stem in _stems(column.name)]
     return bool(asked) and all(term.surface.casefold() not in named for term in asked)
@@ -274,7 +284,7 @@ def _group_column(reading: _Reading) -> Column | None:
     for match in _GROUP.finditer(reading.question.text):
         wanted = stem(match.group(1))
         for column in reading.table.columns:
-            if wanted in _stems(column.name) and not column.name in reading.filtered:
+            if wanted in _stems(column.name) and column.name not in reading.filtered:
                 reading.used |= _stems(column.name)
                 return column
     return None
@@ -295,11 +305,8 @@ def _accounted(reading: _Reading) -> bool:
     """Whether no word of the question is left that the query does not express."""
     spoken = set(f"{_SUM} {_AVERAGE} {_MOST} {_LEAST} number row table per each every".split())
     spoken = {stem(word) for word in (*spoken, *LIGHT_WORDS)}
-    return all(term.stem in reading.used | spoken for term in _unspoken(reading.question))
-
-
-def _unspoken(question: SubQuestion) -> list[Word]:
-    return content_words(question.text)
+    said = content_words(reading.question.text)
+    return all(term.stem in reading.used | spoken for term in said)
 
 
 def _use_name(reading: _Reading, column: Column) -> None:

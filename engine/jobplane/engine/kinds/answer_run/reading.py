@@ -24,9 +24,10 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^([A-Za-z][\w -]*):[ \t]*(.*)$", re.MULTILINE)
 _TITLE = re.compile(r"^#[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
-_UNSEEN = {code: None for code in range(32) if chr(code) not in "\n\t"} | {0x7F: None}
+_CONTROLS = [code for code in (*range(32), 0x7F) if chr(code) not in "\n\t"]
 # Marks that turn the direction of writing can make a text read other than it is.
-_UNSEEN |= {code: None for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)}
+_TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_UNSEEN = dict.fromkeys((*_CONTROLS, *_TURNING))
 
 
 def read_table(raw: RawFile, doc_id: str, name: str) -> Table:
@@ -40,9 +41,7 @@ def is_table(raw: RawFile) -> bool:
     return PurePosixPath(raw.path).suffix.lower() in TABLE_SUFFIXES
 
 
-def read_document(
-    raw: RawFile, doc_id: str, limits: Limits, warn: Warn
-) -> Document | None:
+def read_document(raw: RawFile, doc_id: str, limits: Limits, warn: Warn) -> Document | None:
     """Document of a file, or None with a warning of why not."""
     suffix = PurePosixPath(raw.path).suffix.lower()
     if suffix == ".pdf" or raw.content.startswith(b"%PDF-"):
@@ -59,12 +58,12 @@ def read_document(
     matter = _FRONT_MATTER.match(text)
     fields = _fields(matter.group(1)) if matter else {}
     body = matter.end() if matter else 0
-    return _document(raw, doc_id, text, line_marks(text), fields, body)
+    return _document(raw, doc_id, text, line_marks(text), fields, body=body)
 
 
 def _document(
-    raw: RawFile, doc_id: str, text: str, marks: Marks, fields: dict[str, str], body: int = 0
-) -> Document | None:
+    raw: RawFile, doc_id: str, text: str, marks: Marks, fields: dict[str, str], *, body: int = 0
+) -> Document:
     heading = _TITLE.search(text, body)
     title = fields.get("title") or (heading.group(1) if heading else "")
     return Document(
@@ -108,9 +107,7 @@ def _decode(raw: RawFile, warn: Warn) -> str | None:
     return text.translate(_UNSEEN)
 
 
-def _read_pdf(
-    raw: RawFile, doc_id: str, limits: Limits, warn: Warn
-) -> Document | None:
+def _read_pdf(raw: RawFile, doc_id: str, limits: Limits, warn: Warn) -> Document | None:
     # Heavy and only for PDF: other runs must not pay for it.
     from pypdf import PdfReader  # noqa: PLC0415
     from pypdf.errors import PyPdfError  # noqa: PLC0415
@@ -125,7 +122,9 @@ def _read_pdf(
             return None
         for number, page in enumerate(reader.pages, start=1):
             if number > limits.pdf_pages:
-                warn("DOCUMENT_CUT", f"{raw.path}: only the first {limits.pdf_pages} pages are read")
+                warn(
+                    "DOCUMENT_CUT", f"{raw.path}: only the first {limits.pdf_pages} pages are read"
+                )
                 break
             text = page.extract_text().translate(_UNSEEN).strip()
             if text:

@@ -9,9 +9,7 @@ from jobplane.engine.kinds.answer_run.settings import AnswerSettings
 from jobplane.kinds.answer_run.v1 import answer_run_pb2 as wire
 
 
-def missing_references(
-    spec: wire.AnswerRunSpec, settings: AnswerSettings
-) -> Iterable[Violation]:
+def missing_references(spec: wire.AnswerRunSpec, settings: AnswerSettings) -> Iterable[Violation]:
     """Folder and endpoint that the spec names but the settings don't have."""
     if spec.markdown_path and find_folder(spec.markdown_path, settings) is None:
         yield Violation("markdown_path", f"no folder {spec.markdown_path!r} under a document root")

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
-import bm25s
+import bm25s  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk
@@ -47,7 +48,7 @@ class Retriever:
         for tokens in self._tokens:
             self._counts.update(set(tokens))
         self._vocabulary = set(self._counts)
-        self._index = bm25s.BM25(method="lucene")
+        self._index: Any = bm25s.BM25(method="lucene")
         if self._vocabulary:
             self._index.index(self._tokens, show_progress=False)
         self._embedder = embedder

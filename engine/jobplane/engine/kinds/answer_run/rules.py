@@ -77,9 +77,6 @@ def _path_violations(path: str) -> Iterable[Violation]:
 def _model_violations(llm: wire.AnswerRunSpec.Llm) -> Iterable[Violation]:
     if llm.mode == _Llm.MODE_OPENAI_COMPATIBLE:
         return
-    for field in ("endpoint", "timeout", "max_tokens", "temperature", "seed", "token_budget"):
-        given = bool(llm.endpoint) if field == "endpoint" else llm.HasField(field)
-        if given:
-            yield Violation(f"llm.{field}", "only with llm.mode OPENAI_COMPATIBLE")
-    if llm.allow_fallback:
-        yield Violation("llm.allow_fallback", "only with llm.mode OPENAI_COMPATIBLE")
+    given = {descriptor.name for descriptor, _ in llm.ListFields()} - {"mode"}
+    for field in sorted(given):
+        yield Violation(f"llm.{field}", "only with llm.mode OPENAI_COMPATIBLE")

@@ -4,6 +4,8 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -27,7 +29,9 @@ _REFUSED = re.compile(
     r"|from_substrait\w*|repeat_row|test_all_types|seq_scan|force_checkpoint|checkpoint)\s*\(",
     re.IGNORECASE,
 )
-_REFUSED_SCHEMAS = re.compile(r"\b(?:information_schema|pg_catalog|sqlite_master|duckdb_\w+)\b", re.I)
+_REFUSED_SCHEMAS = re.compile(
+    r"\b(?:information_schema|pg_catalog|sqlite_master|duckdb_\w+)\b", re.IGNORECASE
+)
 _LOCK = (
     "SET enable_external_access=false",
     "SET python_enable_replacements=false",
@@ -55,7 +59,11 @@ class Column:
     @property
     def is_numeric(self) -> bool:
         """Whether sums can be made of it."""
-        return bool(re.match(r"(?:[UH]?(?:TINY|SMALL|BIG|HUGE)?INT|INTEGER|DOUBLE|FLOAT|DECIMAL)", self.type))
+        return bool(
+            re.match(
+                r"(?:[UH]?(?:TINY|SMALL|BIG|HUGE)?INT|INTEGER|DOUBLE|FLOAT|DECIMAL)", self.type
+            )
+        )
 
     @property
     def is_time(self) -> bool:
@@ -100,7 +108,7 @@ class Sandbox:
             copy = folder / f"table-{number}{table.suffix}"
             copy.write_bytes(table.content)
             try:
-                self._guarded(lambda path=copy, table=table: self._fill(table, path))
+                self._guarded(partial(self._fill, table, copy))
             except (duckdb.Error, QueryRefusedError) as error:
                 first_line = str(error).split("\n", 1)[0]
                 warn("TABLE_UNREADABLE", f"{table.path}: {_without(first_line, str(copy))}")
@@ -134,7 +142,9 @@ class Sandbox:
         self._connection.close()
 
     def _fill(self, table: Table, path: Path) -> None:
-        reader = "read_parquet(?)" if table.suffix == ".parquet" else "read_csv(?, strict_mode=true)"
+        reader = (
+            "read_parquet(?)" if table.suffix == ".parquet" else "read_csv(?, strict_mode=true)"
+        )
         self._connection.execute(
             f'CREATE TABLE "{table.name}" AS SELECT * FROM {reader}',  # noqa: S608  our own name
             [str(path)],
@@ -143,8 +153,8 @@ class Sandbox:
     def _described(self, table: Table) -> LoadedTable:
         columns: list[Column] = []
         for name, kind in self._rows(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            f"WHERE table_name = '{table.name}' ORDER BY ordinal_position"  # noqa: S608  our own name
+            "SELECT column_name, data_type FROM information_schema.columns "  # noqa: S608  our own name
+            f"WHERE table_name = '{table.name}' ORDER BY ordinal_position"
         ):
             quoted = quote(name)
             values: tuple[str, ...] = ()
@@ -218,7 +228,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)
+        return value if isfinite(value) else str(value)
     return str(value)[:_CELL_CHARS]
 
 

@@ -21,8 +21,8 @@ The plane passes the variables that `key_env` names to the child, and nothing el
 its environment; the key is in no spec, no setting and no artifact.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,7 +74,7 @@ class AnswerSettings:
 
 def read_settings(raw: Mapping[str, Any]) -> AnswerSettings:
     """Settings as values, or SettingsError naming the one that is wrong."""
-    roots = raw.get("document_roots") or []
+    roots: Sequence[str] = raw.get("document_roots") or ()
     if isinstance(roots, str):
         raise SettingsError("document_roots is a list of folders, not one text")
     endpoints: Mapping[str, Any] = raw.get("endpoints") or {}
@@ -115,10 +115,15 @@ def _endpoint(name: str, raw: Mapping[str, Any]) -> Endpoint:
 
 
 def _limits(raw: Mapping[str, Any]) -> Limits:
-    known = {item.name: type(item.default) for item in fields(Limits)}
+    plain = Limits()
+    known = {item.name for item in fields(Limits)}
     for name, value in raw.items():
         if name not in known:
             raise SettingsError(f"limits: unknown limit {name!r}")
         if not isinstance(value, (int, float)) or value <= 0:
             raise SettingsError(f"limits.{name} must be a number above 0")
-    return Limits(**{name: known[name](value) for name, value in raw.items()})
+    whole = {name: value for name, value in raw.items() if name != "sql_timeout_s"}
+    changed: dict[str, Any] = {name: int(value) for name, value in whole.items()}
+    if "sql_timeout_s" in raw:
+        changed["sql_timeout_s"] = float(raw["sql_timeout_s"])
+    return replace(plain, **changed)

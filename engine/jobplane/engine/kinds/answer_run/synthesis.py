@@ -141,7 +141,10 @@ def _quoted(statement: Statement) -> Statement:
 def _nearest(chunk: Chunk, said: set[str]) -> Unit:
     return max(
         chunk.units,
-        key=lambda unit: (len(said & {word.stem for word in content_words(unit.text)}), -unit.start),
+        key=lambda unit: (
+            len(said & {word.stem for word in content_words(unit.text)}),
+            -unit.start,
+        ),
     )
 
 

@@ -60,4 +60,4 @@ def _borne(source: Source, query_texts: Sequence[str]) -> str:
     dated = chunk.doc.dated.isoformat() if chunk.doc.dated else ""
     day = chunk.doc.dated.strftime("%d %m %Y") if chunk.doc.dated else ""
     introductions = "as of an earlier source a source of lesser standing says"
-    return " ".join((chunk.doc.title, chunk.heading, chunk.text, dated, day, introductions))
+    return f"{chunk.doc.title} {chunk.heading} {chunk.text} {dated} {day} {introductions}"

@@ -1,45 +1,55 @@
 """Word lists of the answerer: what carries no meaning, and what means much the same."""
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 FUNCTION_WORDS = frozenset(
-    """
-    a about above according actually after again against all also although am among an and any
-    anyone anything are aren't around as at away be because been before being below between both
-    but by can can't cannot could couldn't did didn't do does doesn't doing don't done down during
-    each either else ever every exactly few for from further given had hadn't has hasn't have
-    haven't having he her here hers him his how however i if in into is isn't it its itself just
-    know let like likely many may me mention mentioned might mine more most much must my myself
-    neither no nor not of off on once one's only or other our ours out over own per please quite
-    rather really regarding said same say says see shall she should shouldn't so some somebody
-    someone something such tell than that that's the their theirs them themselves then there these
-    they this those though through thus to too toward towards under until up upon us very via was
-    wasn't we were weren't what what's when where whether which while who who's whom whose why will
-    anymore longer anybody nobody everybody everyone got gotten with within without won't would wouldn't yet you your yours kind sort question answer document
-    documents paper papers source sources explain describe give name list show information text
-    """.split()
+    _words("""
+    a about above according actually after again against all also although am among an and
+    answer any anybody anymore anyone anything are aren't around as at away be because been
+    before being below between both but by can can't cannot could couldn't describe did
+    didn't do document documents does doesn't doing don't done down during each either else
+    ever every everybody everyone exactly explain few for from further give given got gotten
+    had hadn't has hasn't have haven't having he her here hers him his how however i if in
+    information into is isn't it its itself just kind know let like likely list longer many
+    may me mention mentioned might mine more most much must my myself name neither no nobody
+    nor not of off on once one's only or other our ours out over own paper papers per please
+    question quite rather really regarding said same say says see shall she should shouldn't
+    show so some somebody someone something sort source sources such tell text than that
+    that's the their theirs them themselves then there these they this those though through
+    thus to too toward towards under until up upon us very via was wasn't we were weren't
+    what what's when where whether which while who who's whom whose why will with within
+    without won't would wouldn't yet you your yours
+    """)
 )
 
 # Verbs and wide words that a question needs for its grammar more than for its meaning.
 LIGHT_WORDS = frozenset(
-    """
-    accord apply allow ask base be become begin bring buy call carry cause change charge come
-    concern consist contain cost count cover create currently decide deliver drive earn employ
-    end exist expect fall find finish fit follow get go grow happen have held help hold include
-    introduce involve keep last lead leave lie live look lose maintain make manage mean measure
-    meet move need number occur offer open operate own pay plan play possible prevent produce
-    provide publish put reach receive recommend reduce refund relate release require rise run
-    serve set shut spend stand start stay stop store take total turn use value want work write
-    year day time amount main major different various general overall there new current today
-    now long high big large old far often much many participate part say sit build accept
-    date month week share percentage percent proportion level equipment thing item feature
-    happen reach arrive belong obtain available necessary latest earliest next previous
-    """.split()
+    _words("""
+    accept accord allow amount apply arrive ask available base be become begin belong big
+    bring build buy call carry cause change charge come concern consist contain cost count
+    cover create current currently date day decide deliver different drive earliest earn
+    employ end equipment exist expect fall far feature find finish fit follow general get go
+    grow happen have held help high hold include introduce involve item keep large last
+    latest lead leave level lie live long look lose main maintain major make manage many
+    mean measure meet month move much necessary need new next now number obtain occur offer
+    often old open operate overall own part participate pay percent percentage plan play
+    possible prevent previous produce proportion provide publish put reach receive recommend
+    reduce refund relate release require rise run say serve set share shut sit spend stand
+    start stay stop store take there thing time today total turn use value various want week
+    work write year
+    """)
 )
 
 NUMBER_WORDS = {
     word: str(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+        _words("""
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen nineteen twenty
+        """)
     )
 } | {
     "thirty": "30",
@@ -233,10 +243,11 @@ MEANINGS = (
 )
 
 ABBREVIATIONS = frozenset(
-    """
-    dr mr mrs ms prof st no nos fig figs eq sec ch vol vs etc e.g i.e cf al approx ca est inc ltd
-    co corp dept jan feb mar apr jun jul aug sep sept oct nov dec min max tel art para p pp ed eds
-    """.split()
+    _words("""
+    al approx apr art aug ca cf ch co corp dec dept dr e.g ed eds eq est etc feb fig figs
+    i.e inc jan jul jun ltd mar max min mr mrs ms no nos nov oct p para pp prof sec sep sept
+    st tel vol vs
+    """)
 )
 
 ORIGIN_STATUS = {

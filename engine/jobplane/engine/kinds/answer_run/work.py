@@ -1,9 +1,10 @@
 """The work of an answer run: load, chunk, retrieve, sql, synthesize, verify, write."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -18,7 +19,7 @@ from jobplane.engine.kinds.answer_run.library import load
 from jobplane.engine.kinds.answer_run.model import Model, Style
 from jobplane.engine.kinds.answer_run.patience import watched
 from jobplane.engine.kinds.answer_run.queries import Query, run_queries
-from jobplane.engine.kinds.answer_run.questions import SubQuestion, sub_questions
+from jobplane.engine.kinds.answer_run.questions import sub_questions
 from jobplane.engine.kinds.answer_run.retrieval import Retriever
 from jobplane.engine.kinds.answer_run.rules import fill_defaults
 from jobplane.engine.kinds.answer_run.sandbox import LoadedTable, Sandbox
@@ -98,7 +99,7 @@ class _Run:
             return self._write(library, chunks, materials, drafts, model)
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
+    def _stage(self, name: str) -> Generator[None]:
         self.context.safe_point()
         started = monotonic()
         with self.context.stage(name):
@@ -117,7 +118,7 @@ class _Run:
         chunks: list[Chunk] = []
         for number, doc in enumerate(library.documents, start=1):
             size = self.spec.retrieval.chunk_chars
-            chunks.extend(watched(lambda doc=doc: chunk_document(doc, size), self.context.safe_point))
+            chunks.extend(watched(partial(chunk_document, doc, size), self.context.safe_point))
             self._advance("chunk", number, len(library.documents), "document")
         return chunks
 
@@ -192,7 +193,9 @@ class _Run:
         result = self._result(library, drafts, citations, finish, model)
         self._save(ANSWER, answer, "text/markdown", ArtifactType.REPORT)
         self._save(CONTEXT, writing.pretty(context_bundle), "application/json", ArtifactType.JSON)
-        self._save(RUN, writing.pretty(self._run_record(result, context_bundle)), "application/json")
+        self._save(
+            RUN, writing.pretty(self._run_record(result, context_bundle)), "application/json"
+        )
         self._save_payloads(model)
         timings: dict[str, Any] = {"stage_seconds": self.timings}
         if model is not None:

@@ -14,9 +14,7 @@ _ENDS = (".", "!", "?")
 _ACTIVE = re.compile(r"([\\`\[\]<>*])")
 
 
-def final_markdown(
-    drafts: Sequence[Draft], citations: Citations, queries: Sequence[Query]
-) -> str:
+def final_markdown(drafts: Sequence[Draft], citations: Citations, queries: Sequence[Query]) -> str:
     """The answer in paragraphs with marks of citation, its gaps, and its sources."""
     body = [_paragraph(draft, citations) for draft in drafts]
     gaps = [gap for draft in drafts for gap in draft.gaps]

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from jobplane.engine.kinds.trade_audit.arrow import pa, pc
 from jobplane.engine.kinds.trade_audit.money import blank_as_null
 from jobplane.engine.kinds.trade_audit.trades import DAY, MINUTE, NO_TIME, Flags, Ints
 
@@ -248,7 +247,8 @@ class _Parts:
 def _as_ints(texts: Any) -> Ints:
     """Cast digits to integers; -1 for no digits."""
     some = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-    return pc.fill_null(pc.cast(some, pa.int64()), -1).to_numpy().astype(np.int64)
+    numbers: Ints = pc.fill_null(pc.cast(some, pa.int64()), -1).to_numpy().astype(np.int64)
+    return numbers
 
 
 def _to_utc(local: _Local, *, known: Flags, timezone: str) -> tuple[Ints, Flags]:

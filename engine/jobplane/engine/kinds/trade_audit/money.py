@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from jobplane.engine.kinds.trade_audit.arrow import pa, pc
 from jobplane.engine.kinds.trade_audit.trades import Flags, Floats
 
 POINT = "POINT"

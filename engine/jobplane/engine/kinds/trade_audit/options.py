@@ -78,8 +78,9 @@ def fill_defaults(spec: TradeAuditSpec) -> None:
     thresholds.overtrading_mode = (
         thresholds.overtrading_mode or BiasThresholds.OVERTRADING_MODE_FIXED
     )
+    given = {field.name for field, _ in thresholds.ListFields()}
     for name in _NUMBERS:
-        if not thresholds.HasField(name):
+        if name not in given:
             setattr(thresholds, name, getattr(_DEFAULTS.thresholds, name))
 
 

@@ -37,8 +37,8 @@ def write_policy(audit: Audit) -> str:
         (
             f"2. Revenge: within {limits.revenge_window_minutes:g} minutes of a loss of at least "
             f"{findings.revenge_min_prev_loss:.2f}, at {limits.revenge_size_ratio:g} times its "
-            f"size and {limits.revenge_median_ratio:g} times the median of the {limits.rolling_trades} "
-            "trades before; the trade is scaled to that median."
+            f"size and {limits.revenge_median_ratio:g} times the median of the "
+            f"{limits.rolling_trades} trades before; the trade is scaled to that median."
         ),
         (
             f"3. Loss aversion: held over {limits.loss_holding_ratio:g} times as long as the "

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from jobplane.engine.domain.job import FailureCategory
 from jobplane.engine.kinds.base import WorkError
+from jobplane.engine.kinds.trade_audit.arrow import pa, pa_csv, pc, pq
 from jobplane.engine.kinds.trade_audit.remarks import INFO, Remarks, quote
 from jobplane.engine.kinds.trade_audit.trades import Ints
 

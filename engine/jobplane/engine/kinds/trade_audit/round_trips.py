@@ -47,7 +47,7 @@ def match_fills(fills: Trades, *, signed: Floats, multiplier: Floats) -> RoundTr
     opened, closed = _split(amounts, starts)
     spans = _Spans.of(opened, closed, starts)
     first, last, matched = spans.matches()
-    quantity: Floats = matched * unit
+    quantity: Floats = matched.astype(np.float64) * unit
     entry, exit_ = order[first], order[last]
     trades = _close(fills, entry, exit_, quantity=quantity, signed=signed, multiplier=multiplier)
     keep = np.lexsort((exit_, trades.timestamp))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from jobplane.engine.kinds.trade_audit.arrow import pa, pc
 from jobplane.engine.kinds.trade_audit.clock import Times, join_date_and_time, read_times
 from jobplane.engine.kinds.trade_audit.formats import GROSS, SIGNED, Layout
 from jobplane.engine.kinds.trade_audit.money import Numbers, read_numbers
@@ -93,6 +92,10 @@ class RowReader:
         values = {name: numbers[name].values if name in numbers else nothing for name in _NUMBERS}
         cost, signed_cost = self._costs(numbers, size)
         values["pnl"] = values["pnl"] + signed_cost
+        direction = np.sign(np.nan_to_num(values["quantity"]))
+        known = np.where(sign == 0, direction, sign)
+        if "side" not in self._layout.columns and (direction < 0).any():
+            side = Labels(np.where(direction < 0, 1, 0).astype(np.int32), (BUY, SELL))
         trades = Trades(
             row=raw.lines,
             timestamp=exits.values,
@@ -112,7 +115,6 @@ class RowReader:
         )
         multiplier = values["multiplier"]
         multiplier = np.where(np.isnan(multiplier) | (multiplier == 0), 1.0, multiplier)
-        known = np.where(sign == 0, np.sign(np.nan_to_num(values["quantity"])), sign)
         kept = trades if keep.all() else trades.take(keep)
         return Rows(
             trades=kept,
@@ -233,7 +235,8 @@ class RowReader:
             )
         dropped = bad_time | bad_number
         self._check_share(int(dropped.sum()), len(lines) - int(no_trade.sum()), lines[dropped])
-        return ~dropped & ~no_trade
+        keep: Flags = ~dropped & ~no_trade
+        return keep
 
     def _bad_numbers(self, numbers: Mapping[str, Numbers], sign: Floats) -> Flags:
         bad = np.zeros(len(sign), np.bool_)

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
+from jobplane.engine.kinds.trade_audit.arrow import pa, pa_csv, pc, pq
 from jobplane.engine.kinds.trade_audit.audit import Audit
 from jobplane.engine.kinds.trade_audit.counterfactual import BLOCKED_REASONS
 from jobplane.engine.kinds.trade_audit.detective import holding_seconds

@@ -1,7 +1,7 @@
 """Work: one audit from the journal to its artifacts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,7 +80,7 @@ class _Run:
         return self._outcome(audit)
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
+    def _stage(self, name: str) -> Generator[None]:
         """Mark and time a stage; stop before it when asked to."""
         self.context.safe_point()
         done = STAGES.index(name)

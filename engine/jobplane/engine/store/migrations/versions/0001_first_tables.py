@@ -106,6 +106,13 @@ def upgrade() -> None:
             "lane", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column(
+            "shape",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("demand", sa.LargeBinary(), nullable=True),
+        sa.Column("rank_us", sa.BigInteger(), nullable=False),
+        sa.Column(
             "worker",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
             nullable=False,
@@ -163,7 +170,7 @@ def upgrade() -> None:
         batch_op.create_index("jobs_by_update", ["project", "updated_us", "job_id"], unique=False)
         batch_op.create_index(
             "jobs_claimable",
-            ["lane", sa.literal_column("priority DESC"), "pk"],
+            ["lane", "project", "queue", "kind", "shape", "rank_us", "pk"],
             unique=False,
             sqlite_where=sa.text("status = 'QUEUED' AND ready = 1"),
             postgresql_where=sa.text("status = 'QUEUED' AND ready = 1"),
@@ -181,6 +188,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("worker <> ''"),
             postgresql_where=sa.text("worker <> ''"),
+        )
+        batch_op.create_index(
+            "jobs_queued",
+            ["queue", "created_us"],
+            unique=False,
+            sqlite_where=sa.text("status = 'QUEUED'"),
+            postgresql_where=sa.text("status = 'QUEUED'"),
         )
         batch_op.create_index(
             "jobs_waiting",
@@ -322,6 +336,146 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job_metrics", schema=None) as batch_op:
         batch_op.create_index("metrics_by_value", ["key", "value", "job_pk"], unique=False)
+
+    op.create_table(
+        "loads",
+        sa.Column(
+            "lane",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "project",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "queue",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "kind",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "shape",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("queued", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("lane", "project", "queue", "kind", "shape"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("loads", schema=None) as batch_op:
+        batch_op.create_index("loads_by_project", ["project"], unique=False)
+        batch_op.create_index("loads_by_queue", ["queue"], unique=False)
+        batch_op.create_index(
+            "loads_waiting",
+            ["lane"],
+            unique=False,
+            sqlite_where=sa.text("queued > 0"),
+            postgresql_where=sa.text("queued > 0"),
+        )
+
+    op.create_table(
+        "queues",
+        sa.Column(
+            "name",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "state",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "reason",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updater",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("updated_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "quotas",
+        sa.Column(
+            "project",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("limits", sa.LargeBinary(), nullable=False),
+        sa.Column("gates", sa.Integer(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("updated_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "consumption",
+        sa.Column(
+            "project",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "metric",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("period_us", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "metric", "period_us"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "job_dependencies",
+        sa.Column(
+            "upstream_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("job_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "condition",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["job_pk"], ["jobs.pk"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("upstream_pk", "job_pk"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("job_dependencies", schema=None) as batch_op:
+        batch_op.create_index("dependencies_of_job", ["job_pk", "upstream_pk"], unique=False)
+
+    op.create_table(
+        "dependency_backlog",
+        sa.Column(
+            "upstream_pk",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "upstream",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "status",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("upstream_pk"),
+        sqlite_with_rowid=False,
+    )
 
 
 def downgrade() -> None:

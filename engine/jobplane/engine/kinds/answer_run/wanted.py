@@ -1,0 +1,195 @@
+"""What sort of thing a question wants, and whether a sentence holds a thing of that sort."""
+
+import re
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from itertools import pairwise
+
+from jobplane.engine.kinds.answer_run.dating import mentions_time
+from jobplane.engine.kinds.answer_run.language import Word, content_words, words
+from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
+
+
+class Wanted(StrEnum):
+    """Sort of thing that answers a question."""
+
+    TIME = "TIME"
+    NUMBER = "NUMBER"
+    MONEY = "MONEY"
+    SPAN = "SPAN"
+    AGE = "AGE"
+    FREQUENCY = "FREQUENCY"
+    NAME = "NAME"
+    PLACE = "PLACE"
+    REASON = "REASON"
+    LIST = "LIST"
+    YES_NO = "YES_NO"
+    OPEN = "OPEN"
+
+
+_BE = r"(?:is|was|are|were|will\ be)"
+_MONEY_WORDS = (
+    r"(?:costs?|pay|paid|price|fee|grant|deposit|salary|wage|budget|money|loan|subsidy|tax|rent"
+    r"|premium|fine(?=\ for|\ of|\ if|\?))\b"
+)
+_FIGURE_WORDS = (
+    r"(?:share|percentage|number|amount|rate|level|average|total|discount|capacity|mean|limit"
+    r"|output|population|length|height|width|size|range|sum)\b"
+)
+_DEGREES = (
+    r"(?:many|much|high|large|big|far|tall|deep|wide|heavy|fast|punctual|expensive|low|hot|cold"
+    r"|loud|strong)\b"
+)
+# In this order where two match at the same place.
+_PATTERNS: dict[Wanted, str] = {
+    Wanted.TIME: r"""
+        ^(?:(?:since|until|till|by|from|and|so|but)\ )?when\b
+        | ,\ when\ (?:did|do|does|was|were|is|are|will)\b
+        | (?:until|since|by)\ when\b
+        | (?:(?:by|since|until|in|from|on)\ )?
+          (?:what|which)\ (?:year|date|day|month|time|season)s?\b
+        | how\ soon\b
+    """,
+    Wanted.AGE: r"how\ old\b | what\ age\b | what\ is\ the\ (?:minimum\ )?age\b",
+    Wanted.FREQUENCY: r"how\ (?:often|frequently)\b | how\ many\ times\b",
+    Wanted.SPAN: r"how\ long\b | for\ how\ (?:many|long)\b",
+    Wanted.MONEY: rf"""
+        how\ (?:much|high|large|big|expensive)\b.{{0,80}}?\b{_MONEY_WORDS}
+        | what\ {_BE}\ (?:the\ |a\ )?(?:\w+\ ){{0,3}}?{_MONEY_WORDS}
+        | what\ (?:do|does|did|will|would)\ .{{1,60}}\bcosts?\b
+        | how\ expensive\b
+        | what\ premium\b
+    """,
+    Wanted.NUMBER: rf"""
+        how\ {_DEGREES}
+        | what\ {_BE}\ (?:the\ )?(?:\w+\ ){{0,3}}?{_FIGURE_WORDS}
+        | what\ (?:share|percentage|proportion|discount)\b
+    """,
+    Wanted.NAME: r"""
+        who\b | whom\b | whose\b
+        | which\ (?:person|company|firm|organi[sz]ation|shipyard|maker|supplier)\b
+    """,
+    Wanted.PLACE: r"""
+        where\b
+        | what\ is\ the\ (?:\w+\ )?(?:address|location)\b
+        | in\ (?:which|what)\ (?:city|town|street|place)\b
+    """,
+    Wanted.REASON: rf"""
+        why\b
+        | what\ {_BE}\ the\ (?:causes?|reasons?)\b
+        | what\ caused\b
+        | for\ what\ reason\b
+    """,
+    Wanted.LIST: r"""
+        (?:what|which)\ (?:are|were)\ | list\b | name\ (?:all|the)\b
+        | which\ \w+s\ (?:are|were|do|did|can)\b
+    """,
+    Wanted.YES_NO: r"^(?:does|do|did|is|are|was|were|can|could|has|have|will|may|must|should)\b",
+}
+_COMPILED = tuple(
+    (wanted, re.compile(rf"(?:^|\b)(?:{pattern})", re.IGNORECASE | re.VERBOSE))
+    for wanted, pattern in _PATTERNS.items()
+)
+
+_YEAR_DIGITS = 4
+_PREPOSITIONS = ("in", "by", "since", "until", "of", "from", "to", "before", "after", "during")
+_BEFORE_YEARS = frozenset((*_PREPOSITIONS, "and", "year", "spring", "summer", "autumn", "winter"))
+_SPAN = re.compile(
+    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot|feet"
+    r"|inch|centimet)",
+    re.IGNORECASE,
+)
+_AGE = re.compile(
+    r"\b(?:aged?\b|years? old|year-old|born\b|(?:be|under|over|from|turned|is|are|at least) "
+    r"(?:\d{1,2}|eighteen|sixteen|fourteen|twelve|sixty)\b)",
+    re.IGNORECASE,
+)
+_FREE = re.compile(r"\bfree\b|\bno charge\b", re.IGNORECASE)
+_MONEY = re.compile(
+    r"[€$£¥₹]|\b(?:euros?|cents?|dollars?|pounds?|pence|francs?|krona|kron[ea]r?|yen|rupees?|yuan"
+    r"|eur|usd|gbp|chf|jpy)\b",
+    re.IGNORECASE,
+)
+_FREQUENCY = re.compile(
+    r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each"
+    r"|a (?:day|week|month|year))\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"\b(?:in|at|on|near|under|behind|opposite|from|to|lies|address|beside|between)\b"
+    r"[^.]{0,40}?[A-Z0-9]"
+)
+_REASON = re.compile(
+    r"\b(?:because|since|due to|as a result|therefore|so that|in order to|caused|cause was|reason"
+    r"|owing to|thanks to|for this reason|after a)\b",
+    re.IGNORECASE,
+)
+
+
+def wanted_by(question: str) -> Wanted:
+    """Sort that the question asks for; the earliest sign of one decides."""
+    found = [
+        (match.start(), order, wanted)
+        for order, (wanted, pattern) in enumerate(_COMPILED)
+        if (match := pattern.search(question))
+    ]
+    return min(found)[2] if found else Wanted.OPEN
+
+
+def holds(wanted: Wanted, text: str, asked: Collection[str]) -> bool:
+    """Whether the text says something of the sort beyond what was asked with (stems)."""
+    check = _CHECKS.get(wanted)
+    return check is None or check(text, asked)
+
+
+def gives_reason(text: str) -> bool:
+    """Whether the text says why."""
+    return _REASON.search(text) is not None
+
+
+def _holds_time(text: str, asked: Collection[str]) -> bool:
+    return mentions_time(text) or bool(_SPAN.search(text) and _new_numbers(text, asked))
+
+
+def _holds_number(text: str, asked: Collection[str]) -> bool:
+    return bool(_new_numbers(text, asked))
+
+
+def _holds_money(text: str, asked: Collection[str]) -> bool:
+    return bool(_FREE.search(text) or (_MONEY.search(text) and _new_numbers(text, asked)))
+
+
+def _holds_span(text: str, asked: Collection[str]) -> bool:
+    return bool(_SPAN.search(text) and _new_numbers(text, asked)) or " until " in text
+
+
+def _holds_name(text: str, asked: Collection[str]) -> bool:
+    found = [word for word in content_words(text) if word.is_name and not word.is_number]
+    new = [word for word in found if word.stem not in asked]
+    return any(word.start > 0 for word in new) or (len(found) > 1 and bool(new))
+
+
+def _new_numbers(text: str, asked: Collection[str]) -> set[str]:
+    """Numbers that the question did not bring along, and that are no part of a date."""
+    found: set[str] = set()
+    before = ""
+    for word, following in pairwise([*words(text), Word("", 0, "-")]):
+        dated = before in _BEFORE_YEARS or before in MONTHS
+        year = dated and word.surface.isdigit() and len(word.surface) == _YEAR_DIGITS
+        day = following.surface.casefold() in MONTHS
+        if word.is_number and not year and not day:
+            found.add(word.stem)
+        before = word.surface.casefold()
+    return found.difference(asked)
+
+
+_CHECKS: dict[Wanted, Callable[[str, Collection[str]], bool]] = {
+    Wanted.TIME: _holds_time,
+    Wanted.NUMBER: _holds_number,
+    Wanted.MONEY: _holds_money,
+    Wanted.SPAN: _holds_span,
+    Wanted.AGE: lambda text, _: _AGE.search(text) is not None,
+    Wanted.FREQUENCY: lambda text, _: _FREQUENCY.search(text) is not None,
+    Wanted.NAME: _holds_name,
+    Wanted.PLACE: lambda text, _: _PLACE.search(text) is not None,
+}

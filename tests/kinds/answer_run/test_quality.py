@@ -1,0 +1,64 @@
+"""The answers on papers whose answers are known, against floors with some room below what is measured."""
+
+import importlib.util
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.kinds.answer_run.rig import EXAMPLES
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@cache
+def bench():
+    spec = importlib.util.spec_from_file_location("bench_answer_run", ROOT / "bench/answer_run.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    before = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = before
+    return module
+
+
+@cache
+def figures(name):
+    return bench().measure(name)
+
+
+FLOORS = {"tuned": 0.93, "held_out_city": 0.8, "held_out_shop": 0.75}
+
+
+@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+def test_answers_are_found(name, floor):
+    assert figures(name).answer_recall >= floor, figures(name).misses
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_citations_are_right(name):
+    assert figures(name).citation_correctness >= 0.95, figures(name).misses
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_what_the_papers_do_not_say_is_not_invented(name):
+    assert figures(name).invented <= 1, figures(name).misses
+    assert figures(name).gap_recall >= 0.85, figures(name).misses
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"), [("tuned", 0.85), ("held_out_city", 0.6), ("held_out_shop", 0.6)]
+)
+def test_reported_gaps_are_true_ones(name, floor):
+    assert figures(name).gap_precision >= floor, figures(name).misses
+
+
+def test_the_papers_and_questions_are_enough_to_mean_something():
+    papers = [path for path in EXAMPLES.rglob("*") if path.is_file()]
+    assert len(papers) >= 15
+    assert sum(path.suffix == ".csv" for path in papers) >= 3
+    for name in FLOORS:
+        loaded = json.loads((ROOT / f"tests/kinds/answer_run/quality/{name}.json").read_text())
+        assert any(entry.get("gap") for entry in loaded["questions"])
