@@ -1,8 +1,9 @@
+# ruff: noqa: INP001, T201  a script that prints
 """Measures answer_run on papers whose answers are known: `python bench/answer_run.py`.
 
-Three sets of questions: those that the answerer was improved on, those on the same papers
-that it was not, and those on papers of another field that it was not. A question may have
-no answer in the papers; then the run must say so.
+The answerer was improved on the tuned sets; the held-out ones, one on the same papers and
+one on papers of another field, were written before it and never looked into. A question may
+have no answer in the papers; then the run must say so.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from jobplane.kinds.answer_run.v1 import answer_run_pb2 as wire  # noqa: E402  p
 from tests.kinds.fake_context import FakeContext  # noqa: E402  path first
 
 QUESTIONS = ROOT / "tests/kinds/answer_run/quality"
-SETS = ("tuned", "held_out_city", "held_out_shop")
+SETS = ("tuned_city", "tuned_station", "held_out_city", "held_out_shop")
 _ESCAPE = re.compile(r"\\([\\`\[\]<>*])")
 
 
@@ -115,8 +116,10 @@ def _count(figures: Figures, entry: dict[str, Any], context: FakeContext) -> Non
 def table(all_figures: list[Figures]) -> str:
     """The figures as a markdown table."""
     lines = [
-        "| set | questions | answer recall | citation correctness | gap precision | gap recall "
-        "| invented | s/question |",
+        (
+            "| set | questions | answer recall | citation correctness | gap precision | gap recall "
+            "| invented | s/question |"
+        ),
         "|---|---|---|---|---|---|---|---|",
     ]
     lines.extend(

@@ -6,6 +6,8 @@ import uuid
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import create_engine, text
+
 from jobplane.engine.domain.job import JobSpec
 from jobplane.engine.domain.submission import Submission
 from jobplane.engine.executors.settings import ExecutorSettings, ThreadSettings
@@ -14,7 +16,6 @@ from jobplane.engine.house import House
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.settings import EngineSettings
 from jobplane.kinds.probe.v1.probe_pb2 import ProbeSpec
-from sqlalchemy import create_engine, text
 
 POSTGRES = "JOBPLANE_TEST_POSTGRES"
 THREAD = ProbeSpec.ISOLATION_THREAD
@@ -24,7 +25,9 @@ def postgres_schema():
     """URL of a fresh schema of the test database."""
     url = os.environ.get(POSTGRES)
     if not url:
-        message = f"no PostgreSQL: apt-get install postgresql, start it, and set {POSTGRES} to its URL"
+        message = (
+            f"no PostgreSQL: apt-get install postgresql, start it, and set {POSTGRES} to its URL"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

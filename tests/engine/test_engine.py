@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.errors import (
     DuplicateRequestError,
     IdempotencyKeyReusedError,

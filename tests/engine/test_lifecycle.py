@@ -130,7 +130,7 @@ def test_cancel_of_a_finished_job_is_refused():
 
 
 def test_a_cancel_that_is_not_obeyed_is_forced():
-    change = lifecycle.overdue(cancelling(), now=later(30), jitter=0)
+    change = lifecycle.overdue(cancelling(), now=later(30))
     assert change.job.status is JobStatus.CANCELLED
     assert change.job.failure.reason == "FORCED"
 
@@ -192,13 +192,13 @@ def test_a_stopped_server_costs_the_job_no_attempt():
 
 def test_a_job_that_takes_its_servers_down_is_poison():
     first = running(max_attempts=1)
-    lost = lifecycle.lost(first, reason="SERVER_LOST", message="", now=NOW, jitter=0)
+    lost = lifecycle.lost(first, reason="SERVER_LOST", message="", now=NOW)
     assert lost.job.status is JobStatus.FAILED
     assert lost.job.failure.reason == "POISON"
 
 
 def test_a_lost_attempt_is_retried():
-    lost = lifecycle.lost(running(), reason="WORKER_LOST", message="", now=NOW, jitter=0)
+    lost = lifecycle.lost(running(), reason="WORKER_LOST", message="", now=NOW)
     assert lost.job.status is JobStatus.QUEUED
 
 
@@ -209,12 +209,12 @@ def test_pause_of_a_running_job_is_bounded_and_ends_paused():
 
 
 def test_a_pause_that_is_not_obeyed_is_forced():
-    forced = lifecycle.overdue(pausing(), now=later(30), jitter=0)
+    forced = lifecycle.overdue(pausing(), now=later(30))
     assert forced.job.status is JobStatus.PAUSED
 
 
 def test_an_attempt_lost_while_pausing_ends_paused():
-    lost = lifecycle.lost(pausing(), reason="SERVER_LOST", message="", now=NOW, jitter=0)
+    lost = lifecycle.lost(pausing(), reason="SERVER_LOST", message="", now=NOW)
     assert lost.job.status is JobStatus.PAUSED
 
 
@@ -239,16 +239,16 @@ def test_time_in_pause_does_not_count_against_the_total():
 
 
 def test_total_timeout_ends_a_running_job():
-    change = lifecycle.overdue(running(total_timeout_s=5), now=later(5), jitter=0)
+    change = lifecycle.overdue(running(total_timeout_s=5), now=later(5))
     assert change.job.status is JobStatus.TIMED_OUT
     assert change.job.failure.reason == "TOTAL_TIMEOUT"
 
 
 def test_queue_timeout_spares_a_job_that_has_run():
     job = queued(queue_timeout_s=5)
-    assert lifecycle.overdue(job, now=later(5), jitter=0).job.status is JobStatus.TIMED_OUT
+    assert lifecycle.overdue(job, now=later(5)).job.status is JobStatus.TIMED_OUT
     again = conclude(running(queue_timeout_s=5), Broke(CRASH)).job
-    assert lifecycle.overdue(again, now=later(5), jitter=0).events == ()
+    assert lifecycle.overdue(again, now=later(5)).events == ()
 
 
 def test_a_question_frees_the_slot_and_costs_no_attempt():
@@ -291,7 +291,7 @@ def test_a_bad_answer_is_refused_with_all_that_is_wrong():
 )
 def test_an_unanswered_question_ends_by_its_default(action, status):
     job = asking(default_action=action)
-    assert lifecycle.overdue(job, now=later(60), jitter=0).job.status is status
+    assert lifecycle.overdue(job, now=later(60)).job.status is status
 
 
 def test_times_of_a_job_never_turn_around():

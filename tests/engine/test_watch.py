@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+
 from jobplane.engine.domain.errors import JobNotFoundError, SequenceInFutureError
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.watch.frame import Batch, End, EndReason, Heartbeat, Snapshot

@@ -13,6 +13,7 @@ import pytest
 
 from jobplane.engine.domain.attempt import Completed, Conclusion, Intent
 from jobplane.engine.domain.job import FailureCategory
+from jobplane.engine.executors.keeper import child_pids
 from jobplane.engine.executors.processes import ProcessExecutor
 from tests.executors.processes_of_machine import (
     eventually,
@@ -312,14 +313,12 @@ def test_no_zombie_stays(processes: Rig) -> None:
     assert zombies_below(os.getpid()) == []
 
 
-def test_the_server_has_no_other_child_than_its_keeper(processes: Rig) -> None:
+def test_all_children_are_the_keepers_and_none_stays(processes: Rig) -> None:
     processes.run("daemonise")
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    children = {
-        int(word) for task in tasks.iterdir() for word in (task / "children").read_text().split()
-    }
+    keeper = keeper_of(processes)
 
-    assert keeper_of(processes) in children
+    assert keeper in child_pids(os.getpid())
+    assert child_pids(keeper) == []
 
 
 def test_the_loss_of_the_keeper_ends_its_attempts_and_another_takes_over(

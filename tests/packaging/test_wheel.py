@@ -35,9 +35,7 @@ def with_server(wheel, tmp_path_factory):
 
 def environment(folder, requirement):
     subprocess.run([UV, "venv", "-q", "-p", sys.executable, folder], check=True, timeout=120)
-    subprocess.run(
-        [UV, "pip", "install", "-q", "-p", folder, requirement], check=True, timeout=600
-    )
+    subprocess.run([UV, "pip", "install", "-q", "-p", folder, requirement], check=True, timeout=600)
     return folder / "bin"
 
 

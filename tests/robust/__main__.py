@@ -32,6 +32,9 @@ def main() -> int:
         plant=options.plant,
         stall_s=options.stall,
         drain_s=options.drain,
+        watches_s=options.watches,
+        sitters=options.sitters,
+        processes_per_s=options.processes,
         say=lambda line: print(line, flush=True),
     )
     outcome = asyncio.run(run(plan))
@@ -47,6 +50,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plant", default="")
     parser.add_argument("--stall", type=float, default=20.0)
     parser.add_argument("--drain", type=float, default=180.0)
+    parser.add_argument("--watches", type=float, default=6.0)
+    parser.add_argument("--sitters", type=int, default=2)
+    parser.add_argument("--processes", type=float, default=1.0)
     parser.add_argument("--check", type=Path, default=None, metavar="DIR")
     return parser.parse_args()
 
@@ -70,7 +76,12 @@ def _tell(outcome: Outcome, folder: Path) -> int:
         "never": checker.never(counted),
         "errors": dict(found.errors),
         "broken": [
-            {"promise": one.promise, "error": one.error, "job": one.job_id, "evidence": one.evidence}
+            {
+                "promise": one.promise,
+                "error": one.error,
+                "job": one.job_id,
+                "evidence": one.evidence,
+            }
             for one in found.broken[:200]
         ],
     }

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Iterator
 
 from jobplane.kinds.probe.v1.probe_pb2 import ProbeResult
-
 from tests.robust.history import History
 from tests.robust.promises import TERMINAL, Broken, Verdict
 from tests.robust.record import EventRow, JobRow, Record
@@ -102,12 +101,16 @@ def _fence_faults(job: JobRow) -> Iterator[tuple[str, str]]:
             if live:
                 yield "two_live_attempts", f"event {event.sequence}: {attempt} was live"
             if event.attempt != attempt + 1:
-                yield "attempt_not_counted", f"event {event.sequence}: {event.attempt} after {attempt}"
+                yield (
+                    "attempt_not_counted",
+                    f"event {event.sequence}: {event.attempt} after {attempt}",
+                )
             attempt, live = event.attempt, True
         elif event.type in _OF_ATTEMPT:
             if not live or event.attempt != attempt:
-                yield "stale_attempt_wrote", (
-                    f"event {event.sequence}: {event.type} of attempt {event.attempt}"
+                yield (
+                    "stale_attempt_wrote",
+                    (f"event {event.sequence}: {event.type} of attempt {event.attempt}"),
                 )
             live = live and event.type != "attempt_finished"
     if live and job.status in TERMINAL:

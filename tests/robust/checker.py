@@ -145,7 +145,9 @@ def _count_watches(history: History, found: Counter[str]) -> None:
         if ended_in and watch.is_finished and watch.streams[-1].number not in ended_in:
             found["watch resumed between the last event and the end"] += 1
         if watch.purpose == "sit":
-            found["heartbeat on a quiet watch"] += sum(len(one.cursors) > 3 for one in watch.streams)
+            found["heartbeat on a quiet watch"] += sum(
+                len(one.cursors) > 3 for one in watch.streams
+            )
 
 
 def _count_jobs(record: Record, found: Counter[str]) -> None:

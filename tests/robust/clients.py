@@ -3,7 +3,6 @@
 import hashlib
 
 from jobplane.v1 import job_service_pb2 as wire
-
 from tests.robust.history import Operation
 from tests.robust.record import PROJECT
 from tests.robust.room import Room, job_name
@@ -11,13 +10,11 @@ from tests.robust.shapes import SHAPES, Shape, job_spec, pick
 from tests.robust.watchers import watch
 
 RESUBMITS = 0.10
-CANCELS = 0.15
-FORCED = 0.3
+CANCELS = 0.20
+FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
 PATIENCE_S = 2.0
-# So many attempts in processes a second: each costs half a second of a core.
-PROCESSES_PER_S = 1.0
 PAUSABLE = frozenset({"steps", "checkpoints", "long", "process"})
 
 
@@ -36,7 +33,8 @@ async def submitter(room: Room) -> None:
 
 def _may_spawn(room: Room) -> bool:
     spawned = sum(SHAPES[name].is_process for name in room.shapes.values())
-    return spawned < 2 + room.now() * PROCESSES_PER_S
+    # Each costs half a second of a core.
+    return spawned < (2 + room.now()) * room.processes_per_s
 
 
 def submit_request(room: Room, shape: Shape) -> wire.SubmitJobRequest:
@@ -142,9 +140,7 @@ async def answerer(room: Room) -> None:
                 input_id=job.pending_input.input_id,
                 answers={"proceed": "yes" if room.rng.random() < 0.85 else "no"},
             )
-            await room.insist(
-                room.jobs.ProvideJobInput, answer, verb="answer", job_id=job.job_id
-            )
+            await room.insist(room.jobs.ProvideJobInput, answer, verb="answer", job_id=job.job_id)
         await room.pause(0.05, 0.2)
 
 

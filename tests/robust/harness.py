@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobplane.v1 import job_service_pb2 as wire
-
 from tests.robust.clients import answerer, reader, resume, submit_request, submitter
 from tests.robust.history import History, acknowledged
 from tests.robust.record import PROJECT, Record, read_record
@@ -23,8 +22,6 @@ READERS = 2
 # A server that lives long enough for children to come up, and one that dies on its way up.
 LONG_LIVES = 0.12
 EARLY_DEATHS = 0.12
-WATCHES_WITHIN_S = 6.0
-SITTERS = 2
 SIT_S = 4.0
 
 
@@ -40,6 +37,11 @@ class Plan:
     # A drain that sees no job move for so long has failed; so has one that takes longer.
     stall_s: float = 20.0
     drain_s: float = 180.0
+    # A watch that has not ended so long after its job has failed.
+    watches_s: float = 6.0
+    # Jobs that sit still through the drain, and jobs in processes for each second of load.
+    sitters: int = 2
+    processes_per_s: float = 1.0
     say: Callable[[str], None] = lambda _: None
 
 
@@ -64,12 +66,13 @@ async def run(plan: Plan) -> Outcome:
     )
     await server.open()
     room = Room(port=server.port, seed=plan.seed, history=history, began=began)
+    room.processes_per_s = plan.processes_per_s
     try:
         _start_clients(room)
         await _kill_again_and_again(plan, server)
         await server.start()
         await _drain(plan, room)
-        await _look_again(room)
+        await _look_again(plan, room)
         await room.close()
         await server.stop()
     finally:
@@ -111,7 +114,7 @@ async def _drain(plan: Plan, room: Room) -> None:
     """Let everything end, with no more load and no more kills."""
     room.is_loading = False
     room.history.drain_began = began = room.now()
-    sitters = await _seat(room)
+    sitters = await _seat(room, plan.sitters)
     moved_at, last = room.now(), -1
     while room.now() - began < plan.drain_s and room.now() - moved_at < plan.stall_s:
         if sitters and room.now() - began > SIT_S:
@@ -125,13 +128,13 @@ async def _drain(plan: Plan, room: Room) -> None:
         if total != last or sitters:
             moved_at, last = room.now(), total
         await asyncio.sleep(0.1)
-    await _wait_watches(room)
+    await _wait_watches(plan, room)
 
 
-async def _seat(room: Room) -> list[str]:
+async def _seat(room: Room, count: int) -> list[str]:
     """Watched jobs on which nothing happens for a while: only heartbeats tell of life."""
     sitters = []
-    for _ in range(SITTERS):
+    for _ in range(count):
         shape = SHAPES["noop"]
         request = submit_request(room, shape)
         # No one may take it before it is paused.
@@ -165,16 +168,16 @@ async def _open_jobs(room: Room) -> tuple[int, int]:
             return left, moves * 100_000 + left
 
 
-async def _wait_watches(room: Room) -> None:
+async def _wait_watches(plan: Plan, room: Room) -> None:
     """Give every watch of an ended job the time to hear of it."""
-    until = room.now() + WATCHES_WITHIN_S
+    until = room.now() + plan.watches_s
     while room.now() < until:
         if all(one.is_finished for one in room.history.watches):
             return
         await asyncio.sleep(0.05)
 
 
-async def _look_again(room: Room) -> None:
+async def _look_again(plan: Plan, room: Room) -> None:
     """Get every acknowledged job once more; watch some of them late."""
     ids = list(acknowledged(room.history.operations))
     for job_id in ids:
@@ -183,4 +186,4 @@ async def _look_again(room: Room) -> None:
     sample = room.rng.sample(ids, min(20, len(ids)))
     for job_id in sample:
         room.spawn(watch(room, job_id, purpose="late", after=0))
-    await _wait_watches(room)
+    await _wait_watches(plan, room)

@@ -17,10 +17,10 @@ import sqlalchemy.dialects.sqlite
 import uvicorn.loops.asyncio
 import uvicorn.protocols.http.h11_impl
 from alembic import command
+
 from jobplane.engine.kinds.probe import work
 from jobplane.service import __main__ as service
 from jobplane.service import channelz, reflection
-
 from tests.robust.planted import plant
 
 # What a server reads on its way up: it must be in this process for a fork to have it.

@@ -6,11 +6,15 @@ product code knows nothing of them.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
+from jobplane.engine import failpoint
 from jobplane.engine.content.store import Content, ContentStore
 from jobplane.engine.domain import change, lifecycle
 from jobplane.engine.domain.change import Change, Draft
@@ -19,9 +23,10 @@ from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.reaper import Reaper
-from jobplane.engine.store import database, events, keys
-from jobplane.engine.store.database import Database
-from jobplane.engine.store.statement import Statement
+from jobplane.engine.store import events, jobs, keys
+from jobplane.engine.store.database import Database, Transaction
+from jobplane.engine.watch.feed import Feed
+from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.stream import JobStream
 
 PLANTS: dict[str, Callable[[], None]] = {}
@@ -40,21 +45,27 @@ def _bug(make: Callable[[], None]) -> Callable[[], None]:
 @_bug
 def early_ack() -> None:
     """Answer before the commit, not after it."""
+    real = Database.write
 
-    def commit_group(self: Database, group: list[Any]) -> None:
-        changes: list[Change] = []
-        with self._writer_engine.begin() as connection:
-            for order in group:
-                transaction = database.Transaction(connection)
-                try:
-                    order.future.set_result(order.operation(transaction))
-                except Exception as error:  # noqa: BLE001  as the real one
-                    order.future.set_exception(error)
-                changes.extend(transaction.changes)
-            time.sleep(0.02)
-        self._on_commit(changes)
+    def write(self: Database, operation: Callable[[Transaction], Any]) -> "Future[Any]":
+        early: Future[Any] = Future()
 
-    Database._commit_group = commit_group  # type: ignore[method-assign]  # that is the bug
+        def run(transaction: Transaction) -> Any:
+            try:
+                answer = operation(transaction)
+            except Exception as error:
+                early.set_exception(error)
+                raise
+            if not early.done():
+                early.set_result(answer)
+            return answer
+
+        real(self, run)
+        return early
+
+    Database.write = write  # type: ignore[method-assign,assignment]  # that is the bug
+    # The disk is slow enough for the difference to show.
+    failpoint.reach = lambda name: time.sleep(0.005 * (name == "commit_before"))
 
 
 @_bug
@@ -84,8 +95,16 @@ def memory_sequence() -> None:
         real(self, payload)
 
     Draft.emit = emit  # type: ignore[method-assign]  # that is the bug
-    insertion: Any = events._INSERT._clause
-    events._INSERT = Statement(insertion.prefix_with("OR REPLACE"))
+    append = events.append
+
+    def replace_events(connection: Connection, job_pk: int, new: Sequence[Any]) -> Any:
+        for event in new:
+            connection.exec_driver_sql(
+                "DELETE FROM job_events WHERE job_pk = ? AND sequence = ?", (job_pk, event.sequence)
+            )
+        return append(connection, job_pk, new)
+
+    events.append = replace_events
 
 
 @_bug
@@ -104,9 +123,7 @@ def no_fence() -> None:
         if conclusion is not None:
             end = self._concluded(draft.job, conclusion, now)
             made = Change(stored.job, end.job, (*made.events, *end.events))
-        return database_save(transaction, stored, made)
-
-    from jobplane.engine.store.jobs import save as database_save  # noqa: PLC0415  only here
+        return jobs.save(transaction, stored, made)
 
     Ledger._apply_to = apply_to  # type: ignore[method-assign]  # that is the bug
 
@@ -167,8 +184,5 @@ def torn_content() -> None:
 @_bug
 def lost_wake() -> None:
     """Tell watchers nothing: neither of commits nor of what the table holds."""
-    from jobplane.engine.watch.feed import Feed  # noqa: PLC0415  only here
-    from jobplane.engine.watch.hub import Hub  # noqa: PLC0415  only here
-
     Hub.publish = lambda _self, _changes: None  # type: ignore[method-assign]  # that is the bug
     Feed.step = lambda _self: None  # type: ignore[method-assign]  # and its net

@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+
 from jobplane.v1 import job_pb2, job_service_pb2_grpc
 from jobplane.v1.job_pb2 import JobStatus
-
 from tests.robust.history import History, Operation
 from tests.robust.record import PROJECT
 
@@ -52,6 +52,7 @@ class Room:
         # By job id, the shape of each job that was acknowledged.
         self.shapes: dict[str, str] = {}
         self.paused: set[str] = set()
+        self.processes_per_s = 0.0
         self.trouble: list[BaseException] = []
 
     def _channel(self) -> grpc.aio.Channel:
@@ -96,7 +97,9 @@ class Room:
         for channel in self._channels:
             await channel.close()
 
-    async def call(self, method: Any, request: Any, *, verb: str, **facts: Any) -> tuple[Any, Operation]:
+    async def call(
+        self, method: Any, request: Any, *, verb: str, **facts: Any
+    ) -> tuple[Any, Operation]:
         """Make a call and write down what came of it; the response is None unless it is OK."""
         operation = Operation(len(self.history.operations), verb, self.now(), **facts)
         self.history.operations.append(operation)

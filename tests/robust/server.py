@@ -37,6 +37,7 @@ class Server:
         self._plant = plant
         self.port = free_port()
         self._pid = 0
+        self._is_gone = False
         self._launcher: asyncio.subprocess.Process | None = None
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
@@ -70,7 +71,7 @@ class Server:
                 cwd=ROOT,
             )
         self._reader = asyncio.create_task(self._read())
-        await _within(START_WITHIN_S, self._came, "the launcher did not come up")
+        await self._within(START_WITHIN_S, self._came, "the launcher did not come up")
 
     async def fork(self, *, failpoints: str = "") -> None:
         """Begin a life; returns before the server answers."""
@@ -86,7 +87,7 @@ class Server:
             "environment": {"JOBPLANE_FAILPOINTS": failpoints},
         }
         launcher.stdin.write(json.dumps(order).encode() + b"\n")
-        await _within(START_WITHIN_S, self._came, "the launcher did not fork")
+        await self._within(START_WITHIN_S, self._came, "the launcher did not fork")
 
     async def start(self) -> None:
         """Begin a life, and wait until the server answers."""
@@ -95,9 +96,9 @@ class Server:
 
     async def wait_ready(self) -> None:
         """Wait until the server says that it is ready."""
-        await _within(START_WITHIN_S, self._ready, f"no ready line; see {self.log.name}")
+        await self._within(START_WITHIN_S, self._ready, "no ready line")
         if self.life.exit_code is not None:
-            raise ServerError(f"the server ended with {self.life.exit_code}; see {self.log.name}")
+            raise ServerError(self._with_log(f"the server ended with {self.life.exit_code}"))
 
     async def wait_ended(self, timeout_s: float) -> bool:
         """Wait until the server has ended by itself; False when it did not."""
@@ -120,7 +121,7 @@ class Server:
         children = self.children()
         self.life.how = how
         os.kill(self._pid, number)
-        await _within(STOP_WITHIN_S, self._ended, f"the server did not end on {number.name}")
+        await self._within(STOP_WITHIN_S, self._ended, f"no end on {number.name}")
         self._hunts.append(asyncio.create_task(self._hunt(self.life, children)))
 
     def children(self) -> list[psutil.Process]:
@@ -169,7 +170,23 @@ class Server:
                     self._ready.set()
                 case _:
                     self._history.log_lines.append(f"stdout: {line.rstrip()}")
-        self._came.set()
+        # The launcher is gone; nobody shall wait for it in vain.
+        self._is_gone = True
+        for one in (self._came, self._ready, self._ended):
+            one.set()
+
+    async def _within(self, seconds: float, event: asyncio.Event, complaint: str) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            raise ServerError(self._with_log(complaint)) from None
+        if self._is_gone:
+            raise ServerError(self._with_log("the launcher ended"))
+
+    def _with_log(self, complaint: str) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join([complaint, *lines[-30:]])
 
     def _note_end(self, code: int) -> None:
         self.life.ended = self._clock()
@@ -191,14 +208,6 @@ def free_port() -> int:
                 continue
             return port
     raise ServerError("no free port")
-
-
-async def _within(seconds: float, event: asyncio.Event, complaint: str) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        raise ServerError(complaint) from None
 
 
 def _is_alive(process: psutil.Process) -> bool:

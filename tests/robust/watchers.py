@@ -3,9 +3,9 @@
 import asyncio
 
 import grpc
+
 from jobplane.v1 import event_pb2
 from jobplane.v1 import job_service_pb2 as wire
-
 from tests.robust.history import Delivery, Stream, Watch
 from tests.robust.room import Room, error_info, job_name, status_name
 

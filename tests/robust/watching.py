@@ -64,8 +64,11 @@ def _differences(durable: list[Delivery], job: JobRow) -> Iterator[tuple[str, st
         if row is None:
             yield "heard_what_is_not_durable", f"{one.sequence} {one.type} is not in the record"
         elif (row.type, row.status, row.time_us) != (one.type, one.status, one.time_us):
-            yield "heard_something_else", (
-                f"{one.sequence}: heard {one.type} {one.status}, recorded {row.type} {row.status}"
+            yield (
+                "heard_something_else",
+                (
+                    f"{one.sequence}: heard {one.type} {one.status}, recorded {row.type} {row.status}"
+                ),
             )
 
 
@@ -79,15 +82,20 @@ def _ends(watch: Watch, job: JobRow) -> Iterator[tuple[str, str]]:
         yield "ended_twice", f"{len(ends)} End frames"
     if not ends and job.status in TERMINAL and not watch.abandoned:
         last = watch.streams[-1]
-        yield "watch_hangs", (
-            f"the job is {job.status}; the last stream, after {last.after}, heard"
-            f" {len(last.cursors)} frames and no End"
+        yield (
+            "watch_hangs",
+            (
+                f"the job is {job.status}; the last stream, after {last.after}, heard"
+                f" {len(last.cursors)} frames and no End"
+            ),
         )
     if ends and watch.streams[-1].end_status != job.status:
         yield "end_says_something_else", f"{watch.streams[-1].end_status}, not {job.status}"
     if finished:
         late = [
-            one for one in watch.deliveries if one.at > finished[0].at and one.stream == finished[0].stream
+            one
+            for one in watch.deliveries
+            if one.at > finished[0].at and one.stream == finished[0].stream
         ]
         if late:
             yield "event_after_finished", f"heard {late[0].type} after it"

@@ -123,6 +123,15 @@ def test_a_folder_that_is_a_file_is_refused_with_one_line(start, tmp_path):
     assert err.count("\n") == 1
 
 
+def test_a_folder_with_something_else_for_a_record_is_refused_with_one_line(start, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "jobplane.db").write_bytes(b"not a database at all" * 100)
+    code, out, err = start().end()
+    assert (code, out) == (2, "")
+    assert "not a database" in err
+    assert err.count("\n") == 1
+
+
 def test_a_folder_is_free_again_after_a_crash(start):
     first = start()
     first.ready()

@@ -38,7 +38,10 @@ def test_the_migrations_make_the_schema_that_the_code_uses(tmp_path):
     engine.dispose()
     ours, theirs = schema_of(migrated), schema_of(made)
     extra = {row for row in ours[0] if row not in theirs[0]}
-    assert {name for _, name, _ in extra} <= {"alembic_version", "sqlite_autoindex_alembic_version_1"}
+    assert {name for _, name, _ in extra} <= {
+        "alembic_version",
+        "sqlite_autoindex_alembic_version_1",
+    }
     assert not [row for row in theirs[0] if row not in ours[0]]
     assert {name: sorted(rows) for name, rows in theirs[1].items()}.items() <= {
         name: sorted(rows) for name, rows in ours[1].items()

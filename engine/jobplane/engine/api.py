@@ -4,42 +4,41 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
-from jobplane.engine.content.store import ContentStore
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain import lifecycle
-from jobplane.engine.domain.artifact import Artifact
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import (
-    ArtifactCorruptError,
-    ArtifactMissingError,
-    ArtifactNotFoundError,
     BackendUnavailableError,
-    ContentChangedError,
+    EtagMismatchError,
+    InvalidTransitionError,
     KindNotPausableError,
-    ResultNotReadyError,
+    QueueClosedError,
 )
 from jobplane.engine.domain.event import JobEvent
-from jobplane.engine.domain.job import Job, Wait, WaitReason
+from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.domain.submission import Accepted, Submission
 from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
+from jobplane.engine.library import Library
 from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.page import JobQuery, Page, cut_page, page_limit
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.ledger import Ledger
-from jobplane.engine.store import artifacts, events, jobs, listing
+from jobplane.engine.scheduler.queues import Planning
+from jobplane.engine.scheduler.waiting import Obstacle, wait_of
+from jobplane.engine.store import events, jobs, listing, queues
 from jobplane.engine.store import filter as sql
 from jobplane.engine.store.database import Database, Read, Transaction, Write
 from jobplane.engine.store.groups import group_column
 from jobplane.engine.store.jobs import Stored
+from jobplane.engine.store.queues import QueueState
 from jobplane.engine.watch.frame import Frame
 from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.stream import Interest, JobStream, Source
@@ -48,7 +47,6 @@ T = TypeVar("T")
 CALL_TIMEOUT_S = 30.0
 MAX_WAIT_S = 60.0
 EVENT_PAGE = 100
-ARTIFACT_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,15 @@ class Engine:
         clock: Clock,
         tokens: PageTokens,
         crossing: Crossing,
-        content: ContentStore,
+        library: Library,
+        planning: Planning,
+        obstacle: Obstacle,
         watch_max_age_s: Callable[[], float],
     ) -> None:
         self.registry = registry
+        self.library = library
+        self.planning = planning
+        self._obstacle = obstacle
         self._database = database
         self._intake = intake
         self._ledger = ledger
@@ -84,7 +87,6 @@ class Engine:
         self._clock = clock
         self._tokens = tokens
         self._crossing = crossing
-        self._content = content
         self._watch_max_age_s = watch_max_age_s
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -161,6 +163,68 @@ class Engine:
             project,
             job_id,
             lambda job, now: lifecycle.resumed(job, requester=requester, reason=reason, now=now),
+        )
+
+    async def update(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        priority: int | None = None,
+        queue: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        etag: str = "",
+        updater: str = "",
+    ) -> Job:
+        """Change what may be changed of a job that is not over; None leaves as it is."""
+
+        def write(transaction: Transaction) -> Stored:
+            connection = transaction.connection
+            stored = jobs.get_to_change(connection, project, job_id)
+            if etag and etag != stored.job.etag:
+                raise EtagMismatchError(stored.job.name, stored.job.etag)
+            moves = queue is not None and queue != stored.job.queue
+            if moves and queues.state_of(connection, queue or "") is QueueState.CLOSED:
+                raise QueueClosedError(queue or "")
+            change = lifecycle.updated(
+                stored.job,
+                priority=priority,
+                queue=queue,
+                labels=labels,
+                updater=updater,
+                now=self._clock.now(),
+            )
+            return jobs.save(transaction, stored, change)
+
+        return self._with_progress((await self._write(write)).job)
+
+    async def retry(
+        self,
+        project: str,
+        job_id: str,
+        *,
+        from_checkpoint: bool,
+        idempotency_key: str,
+        creator: str,
+    ) -> Accepted:
+        """Submit a new job from a finished one, which stays as it is."""
+        origin = await self.get(project, job_id)
+        if not origin.status.is_terminal:
+            allowed = [status for status in JobStatus if status.is_terminal]
+            raise InvalidTransitionError(origin.name, "retry", origin.status, allowed)
+        return await self.submit(
+            Submission(
+                project=project,
+                spec=origin.spec,
+                creator=creator,
+                idempotency_key=idempotency_key,
+                priority=origin.priority,
+                queue=origin.queue,
+                job_set=origin.job_set,
+                labels=origin.labels,
+                origin_job=origin.name,
+                checkpoint=origin.checkpoint if from_checkpoint else None,
+            )
         )
 
     async def provide_input(
@@ -260,51 +324,6 @@ class Engine:
                 job = await self.get(project, job_id)
             return job, is_met(job)
 
-    async def list_artifacts(
-        self, project: str, job_id: str, *, page_size: int, page_token: str
-    ) -> Page[Artifact]:
-        """A page of a job's artifacts, by name."""
-        limit = page_limit(page_size, default=ARTIFACT_PAGE)
-        bound = ("artifacts", project, job_id)
-        after = str(self._tokens.decode(page_token, bound)[0]) if page_token else ""
-
-        def read(connection: Connection) -> list[Artifact]:
-            jobs.get(connection, project, job_id)
-            return artifacts.page(connection, project, job_id, after=after, limit=limit + 1)
-
-        found = await self._read(read)
-        page = tuple(found[:limit])
-        more = len(found) > limit
-        return Page(page, self._tokens.encode((page[-1].artifact_id,), bound) if more else "")
-
-    async def get_artifact(self, project: str, job_id: str, artifact_id: str) -> Artifact:
-        """One artifact of a job."""
-
-        def read(connection: Connection) -> Artifact:
-            job = jobs.get(connection, project, job_id).job
-            found = artifacts.find(connection, project, job_id, artifact_id)
-            if found is None and not job.status.is_terminal:
-                raise ResultNotReadyError(job.name, job.status)
-            if found is None:
-                raise ArtifactNotFoundError(f"{job.name}/artifacts/{artifact_id}")
-            return found
-
-        return await self._read(read)
-
-    async def open_artifact(
-        self, project: str, job_id: str, artifact_id: str, *, expected_sha256: str = ""
-    ) -> tuple[Artifact, Path]:
-        """The artifact and where its content lies, checked to be there and whole in size."""
-        artifact = await self.get_artifact(project, job_id, artifact_id)
-        if expected_sha256 and expected_sha256 != artifact.sha256:
-            raise ContentChangedError(artifact.name, artifact.sha256)
-        path = self._content.path_of(artifact.sha256)
-        if not path.is_file():
-            raise ArtifactMissingError(artifact.name)
-        if path.stat().st_size != artifact.size_bytes:
-            raise ArtifactCorruptError(artifact.name)
-        return artifact, path
-
     async def is_ready(self) -> bool:
         """Whether the store takes writes."""
         try:
@@ -331,11 +350,10 @@ class Engine:
     def _get(self, connection: Connection, project: str, job_id: str) -> Job:
         stored = jobs.get(connection, project, job_id)
         job = self._with_progress(stored.job)
-        if job.status is JobStatus.QUEUED and job.wait is None:
-            position = jobs.position(connection, stored)
-            wait = Wait(WaitReason.CAPACITY, "it waits for a free slot", position)
-            return replace(job, wait=wait)
-        return job
+        if job.status is not JobStatus.QUEUED:
+            return job
+        wait = wait_of(connection, stored, now=self._clock.now(), obstacle=self._obstacle)
+        return replace(job, wait=wait)
 
     def _with_progress(self, job: Job) -> Job:
         """The job with what its live attempt said last."""

@@ -37,6 +37,7 @@ NAMES = frozenset(
     }
 )
 
+
 class FailpointError(Exception):
     """What is configured names no failpoint or no effect."""
 

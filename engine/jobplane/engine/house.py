@@ -3,12 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from jobplane.engine.api import Engine
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
 from jobplane.engine.content.store import ContentStore
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.change import Change
+from jobplane.engine.domain.errors import UnknownKindError
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job, JobSpec, Progress
 from jobplane.engine.domain.policy import bounds_of
@@ -16,10 +18,13 @@ from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
+from jobplane.engine.library import Library
 from jobplane.engine.query.token import PageTokens
+from jobplane.engine.scheduler.dependencies import Dependencies
 from jobplane.engine.scheduler.dispatcher import Dispatcher
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.loop import Loop
+from jobplane.engine.scheduler.queues import Planning
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.scheduler.steering import Steering
 from jobplane.engine.settings import EngineSettings
@@ -30,6 +35,8 @@ from jobplane.engine.watch.feed import Feed
 from jobplane.engine.watch.hub import Hub
 
 TOKEN_SECRET_BYTES = 32
+# What one server leaves behind another finds by itself.
+DEPENDENCY_INTERVAL_S = 1.0
 
 
 class House:
@@ -58,8 +65,15 @@ class House:
     def _build(self) -> None:
         settings, data = self._settings, self._settings.data_dir
         self._url = settings.database_url or sqlite_url(data / "jobplane.db")
-        self.database = Database(self._url, on_commit=self._committed, readers=settings.readers)
+        self.dependencies = Dependencies(clock=self._clock)
+        self.database = Database(
+            self._url,
+            on_commit=self._committed,
+            on_end=self.dependencies.follow,
+            readers=settings.readers,
+        )
         self.content = ContentStore(data / "content")
+        self._files = ThreadPoolExecutor(settings.file_threads, thread_name_prefix="content")
         self.ledger = Ledger(
             database=self.database,
             content=self.content,
@@ -89,8 +103,12 @@ class House:
         feed = Feed(database=self.database, hub=self.hub)
         self._feed = feed
         self._dispatch_loop = Loop(self.dispatcher.step, name="dispatcher", every_s=0.5)
+        self._dependency_loop = Loop(
+            self._tell_dependents, name="dependencies", every_s=DEPENDENCY_INTERVAL_S
+        )
         self._loops = (
             self._dispatch_loop,
+            self._dependency_loop,
             Loop(self.reaper.step, name="reaper", every_s=settings.reaper_interval_s),
             Loop(feed.step, name="feed", every_s=settings.feed_interval_s),
         )
@@ -100,6 +118,14 @@ class House:
         await asyncio.to_thread(self._open)
         self.hub.start(asyncio.get_running_loop())
         secret = await asyncio.to_thread(self._page_token_secret)
+        crossing = Crossing(asyncio.get_running_loop())
+        self.library = Library(
+            database=self.database,
+            content=self.content,
+            tokens=PageTokens(secret),
+            crossing=crossing,
+            files=self._files,
+        )
         engine = Engine(
             database=self.database,
             registry=self._registry,
@@ -108,8 +134,16 @@ class House:
             hub=self.hub,
             clock=self._clock,
             tokens=PageTokens(secret),
-            crossing=Crossing(asyncio.get_running_loop()),
-            content=self.content,
+            crossing=crossing,
+            library=self.library,
+            planning=Planning(
+                database=self.database,
+                clock=self._clock,
+                tokens=PageTokens(secret),
+                crossing=crossing,
+                on_change=self._dispatch_loop.wake,
+            ),
+            obstacle=self._obstacle,
             watch_max_age_s=self._watch_max_age_s,
         )
         for loop in self._loops:
@@ -153,13 +187,32 @@ class House:
         self.ledger.stop()
         for loop in self._loops:
             loop.stop()
+        self._files.shutdown(cancel_futures=True)
         self.database.close()
 
     def _committed(self, changes: Sequence[Change]) -> None:
         """What follows a commit: watchers hear, attempts are steered, claims are made."""
         self.hub.publish(changes)
         self._steering.follow(changes)
-        if any(_frees_or_needs_a_slot(change) for change in changes):
+        unblocked = self.dependencies.take_unblocked()
+        if unblocked or any(_frees_or_needs_a_slot(change) for change in changes):
+            self._dispatch_loop.wake()
+        if self.dependencies.is_left_over:
+            self._dependency_loop.wake()
+
+    def _obstacle(self, lane: str, kind: str) -> str:
+        """Why no attempt of such a job can start on this server; empty when one can."""
+        if lane not in self._executors:
+            return f"this server runs nothing that needs {lane.lower()} slots"
+        try:
+            hint = self._registry.missing(self._registry.get(kind))
+        except UnknownKindError:
+            return f"no server runs jobs of kind {kind!r}"
+        return f"kind {kind!r} is not installed: {hint}" if hint else ""
+
+    def _tell_dependents(self) -> None:
+        self.dependencies.step(self.database)
+        if self.dependencies.take_unblocked():
             self._dispatch_loop.wake()
 
     def _progressed(self, job: Job, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Intake: from a request to a job that is durable, or a refusal that says why."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,18 +19,22 @@ from jobplane.engine.domain.errors import (
     JobIdTakenError,
     KindUnavailableError,
     NotEnabledError,
+    QueueClosedError,
     ReferenceNotFoundError,
     Violation,
 )
-from jobplane.engine.domain.job import InputRef, Job, JobSpec, Wait, WaitReason, job_name
+from jobplane.engine.domain.job import InputRef, Job, JobSpec, job_name
 from jobplane.engine.domain.policy import merged
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.domain.submission import Accepted, DuplicatePolicy, Submission
 from jobplane.engine.kinds.base import Kind
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.kinds.settle import readable, settle
-from jobplane.engine.store import artifacts, jobs, keys
+from jobplane.engine.scheduler import dependencies, quota
+from jobplane.engine.scheduler.dependencies import Awaited
+from jobplane.engine.store import artifacts, jobs, keys, queues
 from jobplane.engine.store.database import Transaction
+from jobplane.engine.store.loads import Deltas
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -59,10 +63,12 @@ class Intake:
         kind = self._registry.get(spec.kind)
         if hint := self._registry.missing(kind):
             raise KindUnavailableError(kind.name, hint)
-        if spec.depends_on:
-            raise NotEnabledError("spec.depends_on")
         settled = settle(self._registry, kind, spec)
-        violations = [*_input_violations(kind, spec), *settled.violations]
+        violations = [
+            *_input_violations(kind, spec),
+            *dependencies.violations(submission),
+            *settled.violations,
+        ]
         if violations:
             raise InvalidSpecError(violations)
         spec = replace(spec, params=settled.params, policy=merged(spec.policy, kind.policy))
@@ -74,7 +80,10 @@ class Intake:
         existing = self._existing(connection, prepared)
         if existing:
             return existing
-        return Accepted(self._new_job(connection, prepared, self._clock.now()))
+        now = self._clock.now()
+        _admit(connection, prepared.submission, now)
+        upstreams = _upstreams(connection, prepared.submission)
+        return Accepted(self._new_job(connection, prepared, upstreams, now))
 
     def accept(self, transaction: Transaction, prepared: Prepared) -> Accepted:
         """Make the job durable, or give the one that an earlier request made."""
@@ -84,7 +93,9 @@ class Intake:
             return existing
         now = self._clock.now()
         submission = prepared.submission
-        job = self._new_job(connection, prepared, now)
+        _admit(connection, submission, now, transaction.loads)
+        upstreams = _upstreams(connection, submission)
+        job = self._new_job(connection, prepared, upstreams, now)
         change = lifecycle.submitted(job, now)
         stored = jobs.create(transaction, change, lane=prepared.lane)
         if submission.idempotency_key:
@@ -96,8 +107,9 @@ class Intake:
                 fingerprint=prepared.fingerprint,
                 now=now,
             )
+        job = dependencies.bind(transaction, stored, upstreams) if upstreams else stored.job
         failpoint.reach("submit_before_commit")
-        return Accepted(stored.job)
+        return Accepted(job)
 
     def _existing(self, connection: Connection, prepared: Prepared) -> Accepted | None:
         """The job of an earlier request with the same key; refuses what collides."""
@@ -116,15 +128,15 @@ class Intake:
             raise JobIdTakenError(job_name(project, submission.job_id))
         return None
 
-    def _new_job(self, connection: Connection, prepared: Prepared, now: datetime) -> Job:
+    def _new_job(
+        self,
+        connection: Connection,
+        prepared: Prepared,
+        upstreams: Sequence[Awaited],
+        now: datetime,
+    ) -> Job:
         submission = prepared.submission
         spec = _with_inputs(connection, submission)
-        start_at = spec.policy.start_at
-        wait = None
-        if start_at is not None and start_at > now:
-            wait = Wait(
-                WaitReason.START_TIME, "it starts at policy.start_time", not_before=start_at
-            )
         return Job(
             project=submission.project,
             job_id=submission.job_id or self._randomness.new_id(now),
@@ -140,8 +152,9 @@ class Intake:
             creator=submission.creator,
             schedule=submission.schedule,
             origin_job=submission.origin_job,
+            checkpoint=submission.checkpoint,
             idempotency_key=submission.idempotency_key,
-            wait=wait,
+            wait=dependencies.wait_of(upstreams) or lifecycle.start_wait(spec, now),
             input_digest=_digest(_encode(spec)).hex(),
         )
 
@@ -168,6 +181,20 @@ class Intake:
         return body
 
 
+def _admit(
+    connection: Connection, submission: Submission, now: datetime, loads: Deltas | None = None
+) -> None:
+    """Refuse what the queue or the project's quota does not let in."""
+    if queues.state_of(connection, submission.queue) is queues.QueueState.CLOSED:
+        raise QueueClosedError(submission.queue)
+    quota.admit(connection, submission.project, submission.spec.resources, now=now, loads=loads)
+
+
+def _upstreams(connection: Connection, submission: Submission) -> Sequence[Awaited]:
+    depends_on = submission.spec.depends_on
+    return dependencies.awaited(connection, submission.project, depends_on) if depends_on else ()
+
+
 def fingerprint_of(submission: Submission) -> bytes:
     """Digest over everything that makes two requests the same."""
     return _digest(_encode(_body(submission)))
@@ -181,7 +208,7 @@ def _body(submission: Submission) -> dict[str, Any]:
         "job_set": submission.job_set,
         "labels": submission.labels,
         "job_id": submission.job_id,
-    }
+    } | ({"origin_job": submission.origin_job} if submission.origin_job else {})
 
 
 def _digest(text: bytes) -> bytes:

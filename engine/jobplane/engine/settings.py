@@ -16,6 +16,8 @@ class EngineSettings:
     thread_slots: int = 8
     process_slots: int = 4
     readers: int = 4
+    # Threads that read and write content for callers.
+    file_threads: int = 8
     # An attempt that is not heard of for so long is lost.
     lease_s: float = 30.0
     reaper_interval_s: float = 0.2

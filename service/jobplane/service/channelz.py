@@ -1,6 +1,6 @@
 """grpc.channelz: the server's own channels and sockets, for the eyes of developers."""
 
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
@@ -16,8 +16,7 @@ from jobplane.service.rpc.pipeline import Handler
 
 def channelz_file() -> FileDescriptor:
     """File that declares the service."""
-    file: FileDescriptor = channelz_pb2.DESCRIPTOR
-    return file
+    return cast("FileDescriptor", channelz_pb2.DESCRIPTOR)
 
 
 class _Outcome:

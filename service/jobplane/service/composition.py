@@ -1,5 +1,11 @@
 """What the development server is made of: the local engine on this machine."""
 
+import hashlib
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.executors.processes import ProcessExecutor
 from jobplane.engine.executors.settings import ExecutorSettings, ProcessSettings, ThreadSettings
@@ -9,13 +15,21 @@ from jobplane.engine.kinds.base import Isolation
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.settings import EngineSettings
 
+# What opening a folder that holds no readable record ends with.
+UNREADABLE = (EngineError, SQLAlchemyError)
+
+
+def _owner(data_dir: Path) -> str:
+    """A name that every life of the server over this folder shares, and no other server has."""
+    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
+
 
 def local_house(settings: EngineSettings) -> House:
     """Give the engine that runs jobs on this machine."""
     registry = Registry.discover()
     where = ExecutorSettings(
         threads=ThreadSettings(slots=settings.thread_slots),
-        processes=ProcessSettings(slots=settings.process_slots),
+        processes=ProcessSettings(slots=settings.process_slots, owner=_owner(settings.data_dir)),
         kinds=settings.kinds,
     )
     executors: dict[str, Executor] = {

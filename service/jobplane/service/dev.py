@@ -14,7 +14,7 @@ from pathlib import Path
 from jobplane.engine import failpoint
 from jobplane.engine.settings import EngineSettings
 from jobplane.service import logs
-from jobplane.service.composition import local_house
+from jobplane.service.composition import UNREADABLE, local_house
 from jobplane.service.data_dir import DataDirError, held
 from jobplane.service.http import HttpServer, application, listen
 from jobplane.service.rpc.auth import DevAuthenticator
@@ -80,7 +80,11 @@ async def _serve(settings: ServiceSettings, door: socket.socket, folder: Path) -
         max_running_attempts=engine_settings.thread_slots + engine_settings.process_slots,
     )
     server = Server(settings, local_house(engine_settings), facts, DevAuthenticator())
-    grpc_address = f"{HOST}:{await server.start()}"
+    try:
+        grpc_address = f"{HOST}:{await server.start()}"
+    except UNREADABLE as error:
+        reason = str(error).partition("\n")[0]
+        raise DataDirError(f"{folder} can't be used: {reason}") from error
     http = HttpServer(
         application(version=facts.version, grpc_address=grpc_address, is_ready=server.is_ready)
     )

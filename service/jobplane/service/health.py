@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2 as wire
 
 from jobplane.engine.domain.errors import ResourceNotFoundError
 from jobplane.service.rpc.call import Call
 
 OVERALL = ""
+# The types that the package ships lag behind its messages.
+_newer: Any = wire
 
 
 class HealthService:
@@ -47,11 +50,12 @@ class HealthService:
             raise ResourceNotFoundError(request.service)
         return _response(status)
 
-    async def List(self, request: wire.HealthListRequest, call: Call) -> wire.HealthListResponse:
+    async def List(self, request: Message, call: Call) -> Message:
         """Tell the state of every service."""
         del request, call
         statuses = {name: _response(status) for name, status in self._statuses.items()}
-        return wire.HealthListResponse(statuses=statuses)
+        response: Message = _newer.HealthListResponse(statuses=statuses)
+        return response
 
     async def Watch(
         self, request: wire.HealthCheckRequest, call: Call

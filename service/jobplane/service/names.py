@@ -3,7 +3,11 @@
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 
 _JOB_FORM = "projects/{project}/jobs/{job_id}"
+_ARTIFACT_FORM = f"{_JOB_FORM}/artifacts/{{artifact_id}}"
+_UPLOAD_FORM = "projects/{project}/artifacts/{sha256}"
 _KIND_FORM = "kinds/{kind}"
+_QUOTA_FORM = "projects/{project}/quota"
+_QUEUE_FORM = "queues/{queue}"
 
 
 def split_job_name(name: str, field: str = "name") -> tuple[str, str]:
@@ -15,6 +19,26 @@ def split_job_name(name: str, field: str = "name") -> tuple[str, str]:
             raise _misnamed(field, _JOB_FORM)
 
 
+def split_artifact_name(name: str) -> tuple[str, str, str]:
+    """Project, job id ("" for an upload) and artifact id; raises InvalidSpecError."""
+    match name.split("/"):
+        case ["projects", project, "artifacts", sha256] if project and sha256:
+            return project, "", sha256
+        case ["projects", project, "jobs", job_id, "artifacts", *parts] if all(parts) and parts:
+            return project, job_id, "/".join(parts)
+        case _:
+            raise _misnamed("name", f"{_ARTIFACT_FORM} or {_UPLOAD_FORM}")
+
+
+def split_artifact_parent(parent: str) -> tuple[str, str]:
+    """Project and job id, "" for the project itself; raises InvalidSpecError."""
+    match parent.split("/"):
+        case ["projects", project] if project:
+            return project, ""
+        case _:
+            return split_job_name(parent, "parent")
+
+
 def split_kind_name(name: str) -> str:
     """Kind of a kind's name; raises InvalidSpecError that blames `name`."""
     match name.split("/"):
@@ -22,6 +46,22 @@ def split_kind_name(name: str) -> str:
             return kind
         case _:
             raise _misnamed("name", _KIND_FORM)
+
+
+def split_quota_name(name: str, field: str = "name") -> str:
+    """Project of a quota's name; raises InvalidSpecError that blames `field`."""
+    match name.split("/"):
+        case ["projects", project, "quota"] if project:
+            return project
+    raise _misnamed(field, _QUOTA_FORM)
+
+
+def split_queue_name(name: str) -> str:
+    """Queue of a queue's name; raises InvalidSpecError that blames `name`."""
+    match name.split("/"):
+        case ["queues", queue] if queue:
+            return queue
+    raise _misnamed("name", _QUEUE_FORM)
 
 
 def _misnamed(field: str, form: str) -> InvalidSpecError:

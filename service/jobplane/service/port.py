@@ -1,6 +1,7 @@
 """What the service asks of the engine: all of it, and nothing else."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from jobplane.engine.domain.event import JobEvent
@@ -8,6 +9,8 @@ from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.submission import Accepted, Submission
 from jobplane.engine.kinds.base import Kind
 from jobplane.engine.query.page import JobQuery, Page
+from jobplane.engine.scheduler.quota import Quota
+from jobplane.engine.store.queues import Queue, QueueState
 from jobplane.engine.watch.frame import Frame
 
 
@@ -164,6 +167,49 @@ class ChangePort(Protocol):
 
     async def delete(self, project: str, job_id: str, *, etag: str) -> None:
         """Purge a finished job."""
+        ...
+
+
+class PlanningPort(Protocol):
+    """What decides about starts: quotas and queues."""
+
+    def now(self) -> datetime:
+        """The time by which ages are told."""
+        ...
+
+    async def get_quota(self, project: str) -> Quota:
+        """Read limits and usage."""
+        ...
+
+    async def update_quota(
+        self,
+        project: str,
+        *,
+        limits: Mapping[str, float],
+        metrics: frozenset[str] | None,
+        etag: str,
+    ) -> Quota:
+        """Change limits."""
+        ...
+
+    async def list_queues(self, *, page_size: int, page_token: str) -> Page[Queue]:
+        """Read a page of queues."""
+        ...
+
+    async def set_queue_state(
+        self, name: str, state: QueueState, *, reason: str, updater: str
+    ) -> Queue:
+        """Open, cordon or close a queue."""
+        ...
+
+
+@runtime_checkable
+class PlannedPort(Protocol):
+    """An engine that has quotas and queues; where it has none, they are not enabled."""
+
+    @property
+    def planning(self) -> PlanningPort:
+        """Quotas and queues."""
         ...
 
 

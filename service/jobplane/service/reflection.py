@@ -42,7 +42,7 @@ def _v1_file() -> FileDescriptor:
     return pool.FindFileByName(_FILE)
 
 
-def _renamed(alpha: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
+def _renamed(alpha: Any) -> descriptor_pb2.FileDescriptorProto:
     """Give the file under v1's name and package, every reference included."""
     file = descriptor_pb2.FileDescriptorProto()
     alpha.CopyToProto(file)

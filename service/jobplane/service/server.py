@@ -16,12 +16,15 @@ import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
 
+from jobplane.service.artifacts import ArtifactService
 from jobplane.service.contract import service_files
 from jobplane.service.health import HealthService
 from jobplane.service.job_changes import JobChanges
 from jobplane.service.jobs import JobService
 from jobplane.service.kinds import KindService
-from jobplane.service.port import ChangePort, EnginePort, HousePort
+from jobplane.service.library_port import HasLibrary
+from jobplane.service.port import ChangePort, EnginePort, HousePort, PlannedPort
+from jobplane.service.quota import QuotaService
 from jobplane.service.rpc.auth import Authenticator
 from jobplane.service.rpc.methods import PUBLIC, SERVER_VIEWER, Rpc, rpcs
 from jobplane.service.rpc.pipeline import Handler, Pipeline, PipelineSettings, Router
@@ -101,10 +104,13 @@ class Server:
         """Give what answers for each service that is built; the others answer NOT_ENABLED."""
         self.jobs = JobService(engine, self._settings)
         changes = (JobChanges(engine),) if isinstance(engine, ChangePort) else ()
+        quotas = (QuotaService(engine.planning),) if isinstance(engine, PlannedPort) else ()
         system = SystemService(engine, self._settings, self._facts, now=lambda: datetime.now(UTC))
         return {
+            **_library_servicers(engine),
             "jobplane.v1.JobService": (self.jobs, *changes),
             "jobplane.v1.KindService": (KindService(engine),),
+            "jobplane.v1.QuotaService": quotas,
             "jobplane.v1.SystemService": (system,),
         }
 
@@ -144,6 +150,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _library_servicers(engine: EnginePort) -> Servicers:
+    """Give what answers for content; nothing where the engine keeps none."""
+    if not isinstance(engine, HasLibrary):
+        return {}
+    return {"jobplane.v1.ArtifactService": (ArtifactService(engine.library),)}
 
 
 def _method(servicers: Iterable[object], rpc: Rpc) -> Handler | None:

@@ -172,7 +172,7 @@ class _Walker:
         self, at: int, end: int, field: _Field, seen: dict[str, Any], counts: dict[str, int]
     ) -> None:
         known = len(self.findings)
-        assert field.message is not None  # noqa: S101  asked by the caller; for the type checker
+        assert field.message is not None  # asked by the caller; for the type checker
         if field.repeated:
             index = counts[field.name] = counts.get(field.name, -1) + 1
             self.walk(at, end, field.message, {})

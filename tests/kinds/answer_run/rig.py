@@ -1,5 +1,6 @@
 """Runs answer_run in a test: papers in, answer out."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -32,6 +33,12 @@ class Answered:
     @property
     def body(self) -> str:
         return self.markdown.split("## Gaps")[0].split("## Sources")[0].strip()
+
+    @property
+    def details(self) -> wire.AnswerRunResult:
+        details = self.outcome.details
+        assert isinstance(details, wire.AnswerRunResult)
+        return details
 
     @property
     def bundle(self) -> dict[str, Any]:
@@ -97,14 +104,14 @@ def make_zip(entries: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def make_tar(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
-    """A tar with these members."""
+def make_tar(*members: tuple[tarfile.TarInfo, bytes], packed: bool = True) -> bytes:
+    """A tar with these members, packed by gzip or not."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]  a mode by parameter
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for info, content in members:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0) if packed else buffer.getvalue()
 
 
 def tar_member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

@@ -47,10 +47,9 @@ class Stub:
 @contextmanager
 def stub_llm(*replies: Reply) -> Iterator[Stub]:
     """A stub that gives the replies in order, the last one for ever."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     stub = Stub(f"http://127.0.0.1:{server.server_address[1]}/v1", list(replies) or [Reply()])
-    server.stub = stub  # type: ignore[attr-defined]  how a handler of the standard library gets at it
+    server.stub = stub
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -62,11 +61,17 @@ def stub_llm(*replies: Reply) -> Iterator[Stub]:
         server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    stub: Stub
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        stub: Stub = self.server.stub  # type: ignore[attr-defined]  see above
+        assert isinstance(self.server, _Server)
+        stub = self.server.stub
         body = self.rfile.read(int(self.headers["Content-Length"]))
         number = len(stub.requests)
         stub.requests.append({"path": self.path, **json.loads(body)})

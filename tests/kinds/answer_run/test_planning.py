@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.kinds.answer_run.rig import ask
@@ -12,7 +15,7 @@ ROUTES = (
 PAPERS = {"emissions.csv": EMISSIONS, "bus_routes.csv": ROUTES, "note.md": "# Note\n\nA text.\n"}
 
 
-def answered(tmp_path, question):
+def answered(tmp_path: Path, question: str) -> Any:
     return ask(tmp_path, question, PAPERS, enable_sql=True)
 
 
@@ -31,7 +34,9 @@ def answered(tmp_path, question):
         ("How many bus routes use the Quayside depot?", ": 2"),
     ],
 )
-def test_a_question_for_figures_is_answered_by_a_query(tmp_path, question, holds):
+def test_a_question_for_figures_is_answered_by_a_query(
+    tmp_path: Path, question: str, holds: str
+) -> None:
     result = answered(tmp_path, question)
     assert holds in result.body
     assert result.outcome.gaps == ()
@@ -39,7 +44,7 @@ def test_a_question_for_figures_is_answered_by_a_query(tmp_path, question, holds
     assert query["error"] is None
 
 
-def test_the_query_stands_in_bundle_and_sources(tmp_path):
+def test_the_query_stands_in_bundle_and_sources(tmp_path: Path) -> None:
     result = answered(tmp_path, "What is the total of tonnes in emissions in 2021?")
     sql = 'SELECT sum("tonnes") AS "total tonnes" FROM "emissions" WHERE "year" = 2021'
     assert result.bundle["sql"][0]["query"] == sql
@@ -55,45 +60,45 @@ def test_the_query_stands_in_bundle_and_sources(tmp_path):
         "How many night bus routes use the Quayside depot?",
     ],
 )
-def test_a_word_that_the_query_can_not_say_makes_it_a_gap(tmp_path, question):
+def test_a_word_that_the_query_can_not_say_makes_it_a_gap(tmp_path: Path, question: str) -> None:
     result = answered(tmp_path, question)
     assert result.gap_reasons == ["SQL_NOT_PLANNABLE"]
     assert result.bundle["sql"] == []
-    assert result.outcome.details.citations == 0
+    assert result.details.citations == 0
 
 
-def test_a_query_without_rows_is_a_gap(tmp_path):
+def test_a_query_without_rows_is_a_gap(tmp_path: Path) -> None:
     result = answered(tmp_path, "What is the total of tonnes in emissions in 1999?")
     assert result.gap_reasons == ["SQL_NOT_PLANNABLE"]
     assert "gave no value" in result.outcome.gaps[0].message
 
 
-def test_a_question_that_is_not_for_figures_is_answered_from_texts(tmp_path):
+def test_a_question_that_is_not_for_figures_is_answered_from_texts(tmp_path: Path) -> None:
     papers = {**PAPERS, "office.md": "The harbour office is led by Mara Feld.\n"}
     result = ask(tmp_path, "Who leads the harbour office?", papers, enable_sql=True)
     assert "Mara Feld" in result.body
     assert result.bundle["sql"] == []
 
 
-def test_two_tables_that_could_both_answer_are_not_guessed_between(tmp_path):
+def test_two_tables_that_could_both_answer_are_not_guessed_between(tmp_path: Path) -> None:
     papers = {"a.csv": "shop,revenue\nNorth,1\n", "b.csv": "shop,revenue\nNorth,2\n"}
     result = ask(tmp_path, "What is the total revenue?", papers, enable_sql=True)
     assert result.gap_reasons == ["SQL_NOT_PLANNABLE"]
 
 
-def test_tables_alone_are_documents_enough(tmp_path):
+def test_tables_alone_are_documents_enough(tmp_path: Path) -> None:
     papers = {"sales.csv": "shop,revenue\nNorth,10\nSouth,32\n"}
     result = ask(tmp_path, "What is the total revenue in sales?", papers, enable_sql=True)
     assert ": 42" in result.body
 
 
-def test_a_value_with_a_quote_stays_a_value(tmp_path):
+def test_a_value_with_a_quote_stays_a_value(tmp_path: Path) -> None:
     papers = {"sales.csv": "shop,revenue\nO'Hara,10\nSouth,32\n"}
     result = ask(tmp_path, "What is the total revenue of O'Hara?", papers, enable_sql=True)
     assert ": 10" in result.body
 
 
-def test_tables_of_one_name_are_told_apart(tmp_path):
+def test_tables_of_one_name_are_told_apart(tmp_path: Path) -> None:
     papers = {"a/sales.csv": "shop,revenue\nNorth,10\n", "b/sales.csv": "team,points\nReds,3\n"}
     result = ask(tmp_path, "What is the total of points of Reds?", papers, enable_sql=True)
     assert result.bundle["sql"][0]["query"].endswith('FROM "sales_2" WHERE "team" = \'Reds\'')

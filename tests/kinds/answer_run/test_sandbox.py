@@ -1,10 +1,13 @@
 import io
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from jobplane.engine.kinds.answer_run.sandbox import QueryRefusedError, Sandbox
@@ -15,11 +18,17 @@ from jobplane.engine.kinds.base import Stopped
 CSV = b"year,sector,tonnes\n2021,traffic,612\n2022,traffic,605\n2022,industry,655\n"
 
 
-def csv_table(content=CSV, name="emissions"):
+def csv_table(content: bytes = CSV, name: str = "emissions") -> Any:
     return Table("d1", f"{name}.csv", "0" * 64, len(content), name, ".csv", content)
 
 
-def filled(tmp_path, *tables, safe_point=lambda: None, warned=None, **limits):
+def filled(
+    tmp_path: Path,
+    *tables: Table,
+    safe_point: Callable[[], None] = lambda: None,
+    warned: list[tuple[str, str]] | None = None,
+    **limits: Any,
+) -> Sandbox:
     sandbox = Sandbox(Limits(**limits), safe_point)
     kept = warned if warned is not None else []
     sandbox.load(tables or (csv_table(),), tmp_path, lambda *warning: kept.append(warning))
@@ -27,25 +36,25 @@ def filled(tmp_path, *tables, safe_point=lambda: None, warned=None, **limits):
 
 
 @pytest.fixture
-def sandbox(tmp_path):
+def sandbox(tmp_path: Path) -> Any:
     made = filled(tmp_path)
     yield made
     made.close()
 
 
-def test_a_csv_is_a_table(sandbox):
+def test_a_csv_is_a_table(sandbox: Sandbox) -> None:
     result = sandbox.query("SELECT sector, sum(tonnes) FROM emissions GROUP BY 1 ORDER BY 1")
     assert result.rows == (("industry", 655), ("traffic", 1217))
 
 
-def test_a_parquet_file_is_a_table(tmp_path):
+def test_a_parquet_file_is_a_table(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"a": [1, 2]}), buffer)
     table = Table("d1", "t.parquet", "0" * 64, 1, "t", ".parquet", buffer.getvalue())
     assert filled(tmp_path, table).query("SELECT sum(a) AS s FROM t").rows == ((3,),)
 
 
-def test_columns_tell_their_type_and_texts(sandbox):
+def test_columns_tell_their_type_and_texts(sandbox: Sandbox) -> None:
     [table] = sandbox.tables
     assert [(column.name, column.type) for column in table.columns] == [
         ("year", "BIGINT"),
@@ -57,8 +66,8 @@ def test_columns_tell_their_type_and_texts(sandbox):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'a,b\n1,2,3,4\n5\n"x'])
-def test_a_broken_table_is_warned_of_and_left_out(tmp_path, content):
-    warned = []
+def test_a_broken_table_is_warned_of_and_left_out(tmp_path: Path, content: bytes) -> None:
+    warned: list[tuple[str, str]] = []
     made = filled(tmp_path, csv_table(content, "broken"), csv_table(), warned=warned)
     assert "emissions" in [table.table.name for table in made.tables]
     for reason, message in warned:
@@ -117,7 +126,7 @@ PROBES = [
 
 
 @pytest.mark.parametrize("sql", PROBES)
-def test_no_statement_reaches_beyond_the_tables(sandbox, sql):
+def test_no_statement_reaches_beyond_the_tables(sandbox: Sandbox, sql: str) -> None:
     secret_of_the_host = pa.table({"secret": ["canary"]})
     with pytest.raises(QueryRefusedError):
         sandbox.query(sql)
@@ -130,33 +139,33 @@ LOCKED = [probe for probe in PROBES[:19] if not probe.startswith(("EXPORT", "IMP
 
 
 @pytest.mark.parametrize("sql", LOCKED)
-def test_the_lock_alone_holds(sandbox, sql):
+def test_the_lock_alone_holds(sandbox: Sandbox, sql: str) -> None:
     secret_of_the_host = pa.table({"secret": ["canary"]})
     with pytest.raises(duckdb.Error):
         sandbox._connection.execute(sql).fetchall()
     assert secret_of_the_host.num_rows == 1
 
 
-def test_rows_are_cut_at_the_cap(sandbox):
+def test_rows_are_cut_at_the_cap(sandbox: Sandbox) -> None:
     result = sandbox.query("SELECT * FROM range(5000)")
     assert (len(result.rows), result.truncated) == (1000, True)
 
 
-def test_rows_at_the_cap_are_not_cut(sandbox):
+def test_rows_at_the_cap_are_not_cut(sandbox: Sandbox) -> None:
     assert not sandbox.query("SELECT * FROM range(1000)").truncated
 
 
-def test_a_query_without_end_is_stopped(tmp_path):
+def test_a_query_without_end_is_stopped(tmp_path: Path) -> None:
     made = filled(tmp_path, sql_timeout_s=0.3)
     with pytest.raises(QueryRefusedError, match=r"stopped after 0\.3 s"):
         made.query("SELECT count(*) FROM range(10000000000) a, range(1000) b")
     assert made.query("SELECT 1").rows == ((1,),)
 
 
-def test_a_cancel_interrupts_a_query(tmp_path):
+def test_a_cancel_interrupts_a_query(tmp_path: Path) -> None:
     asked = threading.Event()
 
-    def safe_point():
+    def safe_point() -> None:
         if asked.is_set():
             raise Stopped
 
@@ -169,20 +178,20 @@ def test_a_cancel_interrupts_a_query(tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name == "answer-run-sql"]
 
 
-def test_a_query_that_wants_all_memory_is_refused(tmp_path):
+def test_a_query_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
     made = filled(tmp_path, sql_memory_mib=32)
     with pytest.raises(QueryRefusedError, match=r"(?i)memory"):
         made.query("SELECT list(a) FROM range(100000000) t(a)")
 
 
-def test_values_are_such_as_json_holds(sandbox):
+def test_values_are_such_as_json_holds(sandbox: Sandbox) -> None:
     result = sandbox.query(
         "SELECT DATE '2024-01-02', 'nan'::DOUBLE, 1.5::DECIMAL(4, 2), NULL, repeat('x', 9999), [1]"
     )
     assert result.rows == (("2024-01-02", "nan", "1.50", None, "x" * 500, "[1]"),)
 
 
-def test_a_quoted_name_can_not_break_out(tmp_path):
+def test_a_quoted_name_can_not_break_out(tmp_path: Path) -> None:
     evil = b'"a"" FROM emissions; DROP TABLE x; --",b\nfoo,1\n'
     made = filled(tmp_path, csv_table(evil, "evil"), csv_table())
     assert len(made.tables) == 2

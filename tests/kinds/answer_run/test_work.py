@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ QUESTION = (
 )
 
 
-def answer_examples(tmp_path, **more) -> FakeContext:
+def answer_examples(tmp_path: Path, **more: Any) -> FakeContext:
     folder = tmp_path / "attempt"
     folder.mkdir(parents=True)
     settings = {"document_roots": [str(EXAMPLES.parent)]}
@@ -28,30 +30,30 @@ def answer_examples(tmp_path, **more) -> FakeContext:
     return context
 
 
-def test_every_stage_runs_in_order(tmp_path):
+def test_every_stage_runs_in_order(tmp_path: Path) -> None:
     assert answer_examples(tmp_path).finished_stages == list(KIND.stages)
 
 
-def test_without_tables_the_stage_sql_is_left_out(tmp_path):
+def test_without_tables_the_stage_sql_is_left_out(tmp_path: Path) -> None:
     context = ask(tmp_path, "Who?", {"a.md": "Text."}).context
     assert "sql" not in context.stages
 
 
-def test_the_fraction_never_falls(tmp_path):
+def test_the_fraction_never_falls(tmp_path: Path) -> None:
     reported = [report.fraction for report in answer_examples(tmp_path).reports]
     fractions = [fraction for fraction in reported if fraction is not None]
     assert fractions == sorted(fractions)
     assert fractions[-1] <= 1.0
 
 
-def test_the_same_run_gives_the_same_bytes(tmp_path):
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     first = answer_examples(tmp_path / "one").artifacts
     second = answer_examples(tmp_path / "two").artifacts
     for name in (ANSWER, CONTEXT, RUN):
         assert first[name].content == second[name].content
 
 
-def test_two_runs_differ_in_their_id_alone(tmp_path):
+def test_two_runs_differ_in_their_id_alone(tmp_path: Path) -> None:
     first = answer_examples(tmp_path / "one", job_id="first-run").artifacts
     second = answer_examples(tmp_path / "two", job_id="other-run").artifacts
     assert first[ANSWER].content == second[ANSWER].content
@@ -59,13 +61,13 @@ def test_two_runs_differ_in_their_id_alone(tmp_path):
     assert first[CONTEXT].content == told
 
 
-def test_times_stand_in_the_metrics_alone(tmp_path):
+def test_times_stand_in_the_metrics_alone(tmp_path: Path) -> None:
     artifacts = answer_examples(tmp_path).artifacts
     metrics = json.loads(artifacts[METRICS].content)
     assert set(metrics["stage_seconds"]) >= {"load", "retrieve", "sql", "verify"}
 
 
-def test_artifacts_have_their_media_types(tmp_path):
+def test_artifacts_have_their_media_types(tmp_path: Path) -> None:
     artifacts = answer_examples(tmp_path).artifacts
     assert {name: artifact.media_type for name, artifact in artifacts.items()} == {
         ANSWER: "text/markdown",
@@ -75,22 +77,22 @@ def test_artifacts_have_their_media_types(tmp_path):
     }
 
 
-def test_no_artifact_tells_a_path_of_the_server(tmp_path):
+def test_no_artifact_tells_a_path_of_the_server(tmp_path: Path) -> None:
     for artifact in answer_examples(tmp_path).artifacts.values():
         assert str(EXAMPLES.parent).encode() not in artifact.content
         assert str(tmp_path).encode() not in artifact.content
 
 
-def test_the_result_names_the_artifacts_and_counts(tmp_path):
+def test_the_result_names_the_artifacts_and_counts(tmp_path: Path) -> None:
     answered = ask(tmp_path, "Who led it?", {"a.md": "The office was led by Mara Feld.\n"})
-    details = answered.outcome.details
+    details = answered.details
     assert (details.answer_artifact, details.context_artifact) == (ANSWER, CONTEXT)
     assert (details.sub_questions, details.documents) == (1, 1)
     assert answered.outcome.metrics["passages"] == 1
     assert details.model == "extractive"
 
 
-def test_the_gaps_of_the_job_are_those_of_the_bundle(tmp_path):
+def test_the_gaps_of_the_job_are_those_of_the_bundle(tmp_path: Path) -> None:
     answered = ask(tmp_path, "How many cranes are there?", {"a.md": "A text on ships.\n"})
     [gap], [told] = answered.outcome.gaps, answered.bundle["gaps"]
     assert (gap.reason, gap.message, gap.subject) == (
@@ -100,7 +102,7 @@ def test_the_gaps_of_the_job_are_those_of_the_bundle(tmp_path):
     )
 
 
-def test_bad_settings_fail_the_run_and_say_which(tmp_path):
+def test_bad_settings_fail_the_run_and_say_which(tmp_path: Path) -> None:
     with pytest.raises(WorkError) as caught:
         ask(
             tmp_path,
@@ -112,7 +114,7 @@ def test_bad_settings_fail_the_run_and_say_which(tmp_path):
     assert "answers.limits" in caught.value.message
 
 
-def test_a_cancel_at_any_safe_point_ends_the_run_without_artifacts(tmp_path):
+def test_a_cancel_at_any_safe_point_ends_the_run_without_artifacts(tmp_path: Path) -> None:
     whole = len(answer_examples(tmp_path / "whole").safe_points)
     assert whole > 30
     for stop_after in range(0, whole, max(1, whole // 12)):
@@ -122,7 +124,7 @@ def test_a_cancel_at_any_safe_point_ends_the_run_without_artifacts(tmp_path):
 
 
 @pytest.mark.robust
-def test_safe_points_lie_close_together(tmp_path):
+def test_safe_points_lie_close_together(tmp_path: Path) -> None:
     # 3000 papers: long enough that a stage without safe points would show.
     paper = "# Paper {0}\n\n" + "The crane number {0} lifts ships of the harbour in winter. " * 8
     papers = {f"{number}.md": paper.format(number) for number in range(3000)}
@@ -132,7 +134,7 @@ def test_safe_points_lie_close_together(tmp_path):
     assert max(gaps[1:]) < 2.0
 
 
-def test_a_question_in_another_language_is_a_gap_rather_than_a_guess(tmp_path):
+def test_a_question_in_another_language_is_a_gap_rather_than_a_guess(tmp_path: Path) -> None:
     papers = {"a.md": "# Hafenamt\n\nDas Hafenamt hat viele Schiffe im Winter.\n"}
     assert ask(tmp_path, "Wer leitet das Hafenamt?", papers).gap_reasons
 
@@ -140,7 +142,7 @@ def test_a_question_in_another_language_is_a_gap_rather_than_a_guess(tmp_path):
 @pytest.mark.parametrize(
     "question", ["?", "\x00\x1b[31m", "a" * 4000, "\u202e???", "((((", "'; DROP TABLE x"]
 )
-def test_an_odd_question_breaks_nothing(tmp_path, question):
+def test_an_odd_question_breaks_nothing(tmp_path: Path, question: str) -> None:
     answered = ask(
         tmp_path, question, {"a.md": "# T\n\nA text.\n", "t.csv": "a,b\n1,2\n"}, enable_sql=True
     )
@@ -148,7 +150,7 @@ def test_an_odd_question_breaks_nothing(tmp_path, question):
     assert "\x1b" not in answered.markdown
 
 
-def test_a_model_that_repeats_a_hostile_document_is_escaped(tmp_path):
+def test_a_model_that_repeats_a_hostile_document_is_escaped(tmp_path: Path) -> None:
     paper = "The office <script>alert(1)</script> is led by Mara Feld.\n"
     reply = Reply("The office <script>alert(1)</script> is led by Mara Feld [1].")
     with stub_llm(reply) as stub:

@@ -1,8 +1,10 @@
 """Runs audits of journals given as text, without a plane."""
 
+import atexit
 import csv
 import io
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from tests.kinds.fake_context import FakeContext, input_file
 HEADER = "timestamp,asset,price,size_usd,side,pnl\n"
 # One way to say "no limit": larger than any loss of the tests.
 NO_LIMIT = 1e12
+_FOLDERS = tempfile.mkdtemp(prefix="trade-audit-")
+atexit.register(shutil.rmtree, _FOLDERS, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Audited:
 
 def context_for(content: str | bytes, *, name: str = "journal.csv", **fields: Any) -> FakeContext:
     """Give a context whose input `journal` is the content."""
-    folder = Path(tempfile.mkdtemp(prefix="trade-audit-"))
+    folder = Path(tempfile.mkdtemp(dir=_FOLDERS))
     journal = folder / name
     journal.write_bytes(content.encode() if isinstance(content, str) else content)
     attempt = folder / "attempt"

@@ -61,9 +61,11 @@ def quoted(text: str) -> str:
 
 def hostile_journal() -> str:
     header = "timestamp,asset,side,account,currency,pnl,size_usd," + quoted(HOSTILE[0]) + "\n"
+    # The larger loss is cut at the median of both, 300, and so becomes a moment.
+    losses = {3: -500, 5: -100}
     rows = [
         f"2024-01-{day:02} 10:00:00,{quoted(cell)},{quoted(cell)},{quoted(cell)},{quoted(cell)},"
-        f"{-500 if day == 3 else 5 * day},100,{quoted(cell)}\n"
+        f"{losses.get(day, 5 * day)},100,{quoted(cell)}\n"
         for day in range(1, 29)
         for cell in (HOSTILE[day % len(HOSTILE)],)
     ]
@@ -202,6 +204,8 @@ def test_nothing_in_the_report_can_run_whatever_the_journal_says(hostile: Audite
     markup.feed(hostile.text("report.html"))
     assert markup.found == []
     assert markup.policy.startswith("default-src 'none'")
+    assert hostile.review["top_moments"][0]["asset"] == HOSTILE[3]
+    assert "&lt;/style&gt;&lt;svg onload" in hostile.text("report.html")
     assert "&lt;script&gt;" in hostile.text("report.html")
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def main() -> int:
             show_result(job)
             show_artifacts(job)
             say("6. The same request once more, with the same key: no second job is made.")
-            again = client.submit(demo_spec(), idempotency_key="demo-1")
+            again = client.submit(demo_spec(), idempotency_key="demo-1", labels={"why": "demo"})
             tell(f"answered with {again.id}, deduplicated={again.deduplicated}")
         say("7. The server is asked to stop (SIGTERM).")
     tell("it exited 0; everything above is gone with its folder")
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 @contextmanager
-def served(data: Path) -> Iterator[str]:
+def served(data: Path) -> Generator[str]:
     """Run `jobplane dev` in a process of its own; gives its address."""
     command = [sys.executable, "-m", "jobplane.cli", "dev", "--port", "0", "--http-port", "0"]
     with (

@@ -42,6 +42,7 @@ COMMANDS = {
     "artifacts": ("artifacts", "List, get and print the artifacts of a job."),
     "kinds": ("kinds", "Show what can be run."),
     "api": ("api", "Call any method of the server, by reflection."),
+    "admin": ("admin", "Back up, check and mend a server's data."),
     "context": ("contexts", "Choose between servers."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("version", "Print the versions of this client and of the server."),

@@ -1,36 +1,23 @@
 """A folder of content: each file is named by its SHA-256 and never changes."""
 
-import errno
 import hashlib
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkstemp
 from typing import BinaryIO
 
 from jobplane.engine import failpoint
+from jobplane.engine.content.files import CHUNK_BYTES, OpenFile, open_inside, plain_errors
+from jobplane.engine.content.port import Content, ContentError, Found
 
-CHUNK_BYTES = 1024 * 1024
+__all__ = ["Content", "ContentError", "ContentStore"]
 
-
-class ContentError(Exception):
-    """Content can't be taken in; `is_resource` tells a full disk from a hostile file."""
-
-    def __init__(self, reason: str, message: str, *, is_resource: bool = False) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.is_resource = is_resource
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Bytes that are in the store."""
-
-    sha256: str
-    size_bytes: int
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class ContentStore:
@@ -39,6 +26,8 @@ class ContentStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._incoming = root / "incoming"
+        # What is found again is touched, and what is removed is looked at again: never both.
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Make the folder, and drop what an earlier process left half-written."""
@@ -48,20 +37,67 @@ class ContentStore:
 
     def put(self, data: bytes) -> Content:
         """Store bytes."""
-        with _plain_errors(), self._writing() as (target, path):
+        with plain_errors(), self._writing() as (target, path):
             target.write(data)
             return self._keep(target, path, hashlib.sha256(data).hexdigest(), len(data))
 
     def take(self, path: Path, *, inside: Path) -> Content:
         """Store a copy of a plain file that lies inside a folder; links are not followed."""
-        with _plain_errors(), _open_inside(path, inside) as source:
-            with self._writing() as (target, temporary):
-                digest, size = hashlib.sha256(), 0
-                while chunk := source.read(CHUNK_BYTES):
-                    digest.update(chunk)
-                    target.write(chunk)
-                    size += len(chunk)
-                return self._keep(target, temporary, digest.hexdigest(), size)
+        with (
+            plain_errors(),
+            open_inside(path, inside) as source,
+            self._writing() as (target, temporary),
+        ):
+            digest, size = hashlib.sha256(), 0
+            while chunk := source.read(CHUNK_BYTES):
+                digest.update(chunk)
+                target.write(chunk)
+                size += len(chunk)
+            return self._keep(target, temporary, digest.hexdigest(), size)
+
+    def adopt(self, path: Path, content: Content) -> None:
+        """Make a file of our own, already digested, durable under its name; the file goes."""
+        with plain_errors(), path.open("r+b") as target:
+            try:
+                self._keep(target, path, content.sha256, content.size_bytes)
+            finally:
+                path.unlink(missing_ok=True)
+
+    def touch(self, sha256: str) -> int | None:
+        """Size of content that is here, kept from the sweep for another grace; else None."""
+        path = self.path_of(sha256)
+        with self._lock:
+            try:
+                os.utime(path)
+                return path.stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def open(self, sha256: str) -> OpenFile:
+        """Open content; FileNotFoundError when it is not here."""
+        return OpenFile(self.path_of(sha256))
+
+    def remove(self, found: Found) -> bool:
+        """Delete content, unless it was touched since it was found; whether it is gone."""
+        path = self.path_of(found.sha256)
+        with self._lock:
+            try:
+                if _touched_at(path.stat()) != found.touched_at:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return True
+        return True
+
+    def walk(self) -> Iterator[Found]:
+        """Everything that is stored, in the order of the digests."""
+        for outer in _folders(self._root):
+            for inner in _folders(outer):
+                for path in sorted(inner.iterdir()):
+                    if _DIGEST.fullmatch(path.name):
+                        with suppress(FileNotFoundError):
+                            status = path.stat()
+                            yield Found(path.name, status.st_size, _touched_at(status))
 
     def path_of(self, sha256: str) -> Path:
         """Where the content lies, if it is here."""
@@ -72,7 +108,7 @@ class ContentStore:
         return self.path_of(sha256).read_bytes()
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[BinaryIO, Path]]:
+    def _writing(self) -> Generator[tuple[BinaryIO, Path]]:
         handle, name = mkstemp(dir=self._incoming)
         path = Path(name)
         try:
@@ -84,16 +120,25 @@ class ContentStore:
     def _keep(self, target: BinaryIO, path: Path, sha256: str, size: int) -> Content:
         """Make a written file durable under its name; the folder too, or the name may be lost."""
         final = self.path_of(sha256)
-        if not final.exists():
+        if self.touch(sha256) != size:
             target.flush()
             os.fsync(target.fileno())
             final.parent.mkdir(parents=True, exist_ok=True)
             failpoint.reach("content_before_rename")
             path.rename(final)
             failpoint.reach("content_after_rename")
-            for folder in (final.parent, final.parent.parent):
+            for folder in (final.parent, final.parent.parent, self._root):
                 _sync_folder(folder)
         return Content(sha256, size)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders of two hexadecimal digits, in order."""
+    return sorted(path for path in folder.iterdir() if re.fullmatch(r"[0-9a-f]{2}", path.name))
+
+
+def _touched_at(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -102,54 +147,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _open_inside(path: Path, inside: Path) -> Iterator[BinaryIO]:
-    """Open a plain file below a folder, component by component, so that no link leads out."""
-    try:
-        parts = path.relative_to(inside).parts
-    except ValueError:
-        raise ContentError(
-            "ARTIFACT_UNSAFE", f"{path.name} is not in the attempt's folder"
-        ) from None
-    if not parts or ".." in parts:
-        raise ContentError("ARTIFACT_UNSAFE", f"{path.name} is not in the attempt's folder")
-    folder = os.open(inside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in parts[:-1]:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            child = os.open(part, flags, dir_fd=folder)
-            os.close(folder)
-            folder = child
-        # NONBLOCK: a FIFO in the place of the file must not hold us up.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        handle = os.open(parts[-1], flags, dir_fd=folder)
-    finally:
-        os.close(folder)
-    with os.fdopen(handle, "rb") as source:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ContentError("ARTIFACT_UNSAFE", f"{path.name} is not a plain file")
-        yield source
-
-
-_CAUSES = {
-    errno.ENOSPC: ("DISK_FULL", "the content store is full", True),
-    errno.EDQUOT: ("DISK_FULL", "the content store is full", True),
-    errno.EFBIG: ("DISK_FULL", "the content store takes no file so large", True),
-    errno.ELOOP: ("ARTIFACT_UNSAFE", "the file is a link", False),
-    errno.ENOTDIR: ("ARTIFACT_UNSAFE", "a folder on the way to the file is a link", False),
-    errno.ENXIO: ("ARTIFACT_UNSAFE", "the file is not a plain file", False),
-    errno.ENOENT: ("ARTIFACT_MISSING", "the file is not there", False),
-}
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn errors of the file system into our own."""
-    try:
-        yield
-    except OSError as error:
-        fallback = ("CONTENT_STORE_FAILED", error.strerror or str(error), True)
-        reason, message, is_resource = _CAUSES.get(error.errno or 0, fallback)
-        raise ContentError(reason, message, is_resource=is_resource) from error

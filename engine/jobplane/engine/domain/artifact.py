@@ -58,6 +58,11 @@ class Artifact:
     @property
     def name(self) -> str:
         """Resource name: of a job's output, or of uploaded content."""
-        if self.job_id:
-            return f"projects/{self.project}/jobs/{self.job_id}/artifacts/{self.artifact_id}"
-        return f"projects/{self.project}/artifacts/{self.sha256}"
+        return artifact_name(self.project, self.job_id, self.artifact_id or self.sha256)
+
+
+def artifact_name(project: str, job_id: str, artifact_id: str) -> str:
+    """Resource name of a job's output, or, without a job, of uploaded content by its SHA-256."""
+    if job_id:
+        return f"projects/{project}/jobs/{job_id}/artifacts/{artifact_id}"
+    return f"projects/{project}/artifacts/{artifact_id}"

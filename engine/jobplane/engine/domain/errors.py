@@ -368,6 +368,18 @@ class PayloadTooLargeError(EngineError):
 
 
 @dataclass(eq=False)
+class UploadTooLargeError(PayloadTooLargeError):
+    """The content is larger than this server takes."""
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.field}: {self.size_bytes} bytes is over the limit of {self.limit_bytes} "
+            "for one upload; split the content, or ask an operator for more"
+        )
+
+
+@dataclass(eq=False)
 class SequenceInFutureError(EngineError):
     """The cursor is ahead of the history."""
 
@@ -402,6 +414,11 @@ class SlowConsumerError(EngineError):
 
     reason: ClassVar[str] = "SLOW_CONSUMER"
     cursor: int
+
+
+@dataclass(eq=False)
+class UploadStalledError(SlowConsumerError):
+    """The sender sent nothing for too long; go on from the cursor, the bytes that are here."""
 
 
 @dataclass(eq=False)
@@ -450,7 +467,7 @@ class ArtifactCorruptError(ArtifactMissingError):
 
 @dataclass(eq=False)
 class NotEnabledError(EngineError):
-    """This build does not have the call."""
+    """The call is not in this build."""
 
     reason: ClassVar[str] = "NOT_ENABLED"
     method: str = ""

@@ -24,6 +24,7 @@ from jobplane.engine.domain.event import (
     InputProvided,
     InputRequested,
     Submitted,
+    Updated,
 )
 from jobplane.engine.domain.job import (
     ControlRequest,
@@ -32,6 +33,7 @@ from jobplane.engine.domain.job import (
     FailureCategory,
     InputRequest,
     Job,
+    JobSpec,
     Wait,
     WaitReason,
     finite,
@@ -46,6 +48,8 @@ from jobplane.engine.domain.policy import (
 from jobplane.engine.domain.status import JobStatus
 
 SYSTEM = "system"
+DEPENDENCY_UNSATISFIABLE = "DEPENDENCY_UNSATISFIABLE"
+BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
 # Ends of an attempt that are the plane's doing, not the job's.
 _NOT_THE_JOBS_FAULT = frozenset({"SERVER_STOPPED"})
 
@@ -138,8 +142,42 @@ def resumed(job: Job, *, requester: str, reason: str, now: datetime) -> Change:
         if job.paused_at:
             pause_s = (draft.now - job.paused_at).total_seconds()
             draft.set(paused_s=job.paused_s + pause_s, paused_at=None)
-        draft.move(JobStatus.QUEUED, "RESUME_REQUESTED")
+        draft.move(JobStatus.QUEUED, "RESUME_REQUESTED", wait=start_wait(job.spec, draft.now))
     return draft.change()
+
+
+def updated(
+    job: Job,
+    *,
+    priority: int | None,
+    queue: str | None,
+    labels: Mapping[str, str] | None,
+    updater: str,
+    now: datetime,
+) -> Change:
+    """Somebody moved the job, or named it otherwise; what is the same is no change."""
+    if job.status.is_terminal:
+        raise JobFinishedError(job.name, "update", job.status, _unfinished())
+    wished = {"priority": priority, "queue": queue, "labels": labels}
+    new = {
+        name: value
+        for name, value in wished.items()
+        if value is not None and value != getattr(job, name)
+    }
+    if not new:
+        return Change(job, job)
+    draft = Draft(job, now)
+    draft.set(**new)
+    draft.emit(Updated(tuple(new), updater))
+    return draft.change()
+
+
+def start_wait(spec: JobSpec, now: datetime) -> Wait | None:
+    """The wait of a job that is not meant to start yet."""
+    start_at = spec.policy.start_at
+    if start_at is None or start_at <= now:
+        return None
+    return Wait(WaitReason.START_TIME, "it starts at policy.start_time", not_before=start_at)
 
 
 def answered(
@@ -308,7 +346,7 @@ def _ask(draft: Draft, request: InputRequest) -> None:
     draft.move(JobStatus.AWAITING_INPUT, "INPUT_REQUESTED")
 
 
-def overdue(job: Job, *, now: datetime, jitter: float) -> Change:
+def overdue(job: Job, *, now: datetime) -> Change:
     """A deadline of the job may have passed: enforce it."""
     draft = Draft(job, now)
     total = total_deadline(job)
@@ -382,6 +420,16 @@ def lost(job: Job, *, reason: str, message: str, now: datetime, jitter: float) -
         failure = Failure("POISON", FailureCategory.INFRASTRUCTURE, message)
     _account(draft)
     _break(draft, replace(failure, attempt=job.attempt), jitter)
+    return draft.change()
+
+
+def unsatisfiable(job: Job, *, upstream: str, status: JobStatus, now: datetime) -> Change:
+    """What the job waits for can't come true any more."""
+    draft = Draft(job, now)
+    message = f"{upstream} ended {status}, so a condition of this job can never hold"
+    failure = Failure(DEPENDENCY_UNSATISFIABLE, FailureCategory.DEPENDENCY, message)
+    draft.set(failure=failure)
+    _finish(draft, JobStatus.CANCELLED, DEPENDENCY_UNSATISFIABLE)
     return draft.change()
 
 

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobplane.engine.domain.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job, JobSpec
+from jobplane.engine.domain.job import (
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    Checkpoint,
+    Job,
+    JobSpec,
+)
 
 
 class DuplicatePolicy(StrEnum):
@@ -31,6 +37,8 @@ class Submission:
     validate_only: bool = False
     schedule: str = ""
     origin_job: str = ""
+    # Where the first attempt goes on from, instead of from the start.
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

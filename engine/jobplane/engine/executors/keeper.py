@@ -39,10 +39,15 @@ _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE
 def child_pids(pid: int) -> list[int]:
     """Give the children of a process; none when it is gone."""
     pids: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  pathlib costs start time
-            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:  # noqa: PTH123  as above
-                pids += [int(word) for word in file.read().split()]
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  pathlib costs start time
+    except OSError:
+        return pids
+    for task in tasks:
+        # A thread that ends meanwhile hands its children to another one.
+        path = f"/proc/{pid}/task/{task}/children"
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:  # noqa: PTH123  as above
+            pids += [int(word) for word in file.read().split()]
     return pids
 
 

@@ -78,7 +78,7 @@ class WorkError(Exception):
         self.retryable = retryable
 
 
-class Stopped(BaseException):  # noqa: N818  not an error: the work was asked to stop and does
+class Stopped(BaseException):
     """Raised at a safe point when the attempt shall end; work lets it pass.
 
     A BaseException, so that an `except Exception` in the work can't swallow a cancel.
@@ -192,21 +192,21 @@ class JobContext(Protocol):
         ...
 
 
-def _no_defaults(spec: Any) -> None:
+def _no_defaults(_spec: Any) -> None:
     """Leave the spec as it is."""
 
 
-def _no_violations(spec: Any, job: JobSpec) -> Iterable[Violation]:
+def _no_violations(_spec: Any, _job: JobSpec) -> Iterable[Violation]:
     """Find nothing wrong."""
     return ()
 
 
-def _no_labels(spec: Any) -> Mapping[str, str]:
+def _no_labels(_spec: Any) -> Mapping[str, str]:
     """Set no label."""
     return {}
 
 
-def _in_process(spec: Any) -> Isolation:
+def _in_process(_spec: Any) -> Isolation:
     """Run each attempt in a child process, which can be killed."""
     return Isolation.PROCESS
 
@@ -234,7 +234,7 @@ class Kind:
     # Modules that the work imports, and the extra that brings them.
     requires: tuple[str, ...] = ()
     extra: str = "server"
-    policy: RunPolicy = RunPolicy()
+    policy: RunPolicy = field(default_factory=RunPolicy)
     # An attempt that reports nothing for so long is hung; None never.
     stall_timeout_s: float | None = None
     # Fills defaults into a spec message, in place.
@@ -245,4 +245,4 @@ class Kind:
     labels: Callable[[Any], Mapping[str, str]] = _no_labels
     isolation: Callable[[Any], Isolation] = _in_process
     # Longest attempt asked for by the spec itself, in seconds; overrides a longer policy.
-    attempt_timeout_s: Callable[[Any], float | None] = lambda spec: None
+    attempt_timeout_s: Callable[[Any], float | None] = lambda _spec: None

@@ -60,6 +60,9 @@ _ARTIFACT: Mapping[str, Callable[[Artifact], Scalar | None]] = {
     "type": lambda artifact: artifact.type.value,
     "stage": lambda artifact: artifact.stage,
     "attempt": lambda artifact: artifact.attempt,
+    "media_type": lambda artifact: artifact.media_type,
+    "size_bytes": lambda artifact: artifact.size_bytes,
+    "create_time": lambda artifact: instant_of(artifact.created_at),
 }
 
 

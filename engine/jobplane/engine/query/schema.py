@@ -117,8 +117,11 @@ ARTIFACT_FIELDS = Schema(
     (
         Field("artifact_id", FieldType.STRING),
         Field("type", FieldType.ENUM, values=tuple(ArtifactType)),
+        Field("media_type", FieldType.STRING),
         Field("stage", FieldType.STRING),
         Field("attempt", FieldType.INT),
+        Field("size_bytes", FieldType.INT),
+        Field("create_time", FieldType.TIME),
         LABELS,
     )
 )

@@ -69,7 +69,7 @@ class Reaper:
         now = self._clock.now()
         due = jobs.due(transaction.connection, now=now, limit=PAGE)
         for stored in due:
-            change = lifecycle.overdue(stored.job, now=now, jitter=self._randomness.jitter())
+            change = lifecycle.overdue(stored.job, now=now)
             jobs.save(transaction, stored, change)
         return len(due)
 

@@ -1,6 +1,7 @@
 """Statements over artifacts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -38,14 +39,44 @@ _FIND = Statement(_OF_JOB.where(artifacts.c.artifact_id == bindparam("artifact_i
 _BY_CONTENT = Statement(
     select(artifacts)
     .where(artifacts.c.project == bindparam("project"), artifacts.c.sha256 == bindparam("sha256"))
-    .order_by(artifacts.c.pk)
+    # An upload says more of the content than a job's output does.
+    .order_by(artifacts.c.job_pk.is_not(None), artifacts.c.pk)
     .limit(1)
+)
+_UPLOAD = Statement(
+    select(artifacts)
+    .where(
+        artifacts.c.project == bindparam("project"),
+        artifacts.c.sha256 == bindparam("sha256"),
+        artifacts.c.job_pk.is_(None),
+    )
+    .with_for_update()
 )
 _PAGE = Statement(
     _OF_JOB.where(artifacts.c.artifact_id > bindparam("after"))
     .order_by(artifacts.c.artifact_id)
     .limit(bindparam("limit"))
 )
+_UPLOADS = Statement(
+    select(artifacts)
+    .where(
+        artifacts.c.project == bindparam("project"),
+        artifacts.c.job_pk.is_(None),
+        artifacts.c.pk < bindparam("after"),
+    )
+    .order_by(artifacts.c.pk.desc())
+    .limit(bindparam("limit"))
+)
+_BATCH = 500
+_LAST_PK = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some artifacts of a list, and the key after which it goes on; None at the end."""
+
+    items: tuple[Artifact, ...]
+    next_key: int | str | None
 
 
 def put(connection: Connection, artifact: Artifact, *, job_pk: int) -> None:
@@ -75,15 +106,69 @@ def find_by_name(connection: Connection, name: str) -> Artifact | None:
 def find_content(connection: Connection, project: str, sha256: str) -> Artifact | None:
     """Some artifact of a project that has this content, or None."""
     row = _BY_CONTENT.run(connection, {"project": project, "sha256": sha256}).first()
+    if row is None:
+        return None
+    found = _from_row(row, "")
+    if row.job_pk is None:
+        return found
+    # Of an output only the bytes count here: what a job said of it is the job's.
+    return replace(
+        found,
+        artifact_id=found.sha256,
+        filename=found.filename or found.artifact_id.rpartition("/")[2],
+        attempt=0,
+        stage="",
+        labels={},
+    )
+
+
+def find_upload(connection: Connection, project: str, sha256: str) -> Artifact | None:
+    """The uploaded content, held against other writers until the transaction ends; or None."""
+    row = _UPLOAD.run(connection, {"project": project, "sha256": sha256}).first()
     return None if row is None else _from_row(row, "")
 
 
 def page(
-    connection: Connection, project: str, job_id: str, *, after: str, limit: int
-) -> list[Artifact]:
-    """Artifacts of a job by name."""
-    values = {"project": project, "job_id": job_id, "after": after, "limit": limit}
-    return [_from_row(row, job_id) for row in _PAGE.run(connection, values)]
+    connection: Connection,
+    *,
+    project: str,
+    job_id: str,
+    after: int | str | None,
+    limit: int,
+    scan: int,
+    keeps: Callable[[Artifact], bool],
+) -> Slice:
+    """Artifacts of a job by id, or, without a job, uploads, newest first.
+
+    At most `limit` of those kept, from about `scan` rows.
+    """
+    kept: list[Artifact] = []
+    seen = 0
+    while True:
+        rows = _rows(connection, project, job_id, after)
+        for row in rows:
+            artifact = _from_row(row, job_id)
+            if keeps(artifact):
+                if len(kept) == limit:
+                    return Slice(tuple(kept), after)
+                kept.append(artifact)
+            after = row.artifact_id if job_id else row.pk
+        seen += len(rows)
+        if len(rows) < _BATCH:
+            return Slice(tuple(kept), None)
+        if seen >= scan:
+            return Slice(tuple(kept), after)
+
+
+def _rows(
+    connection: Connection, project: str, job_id: str, after: int | str | None
+) -> list[Row[Any]]:
+    values = {"project": project, "limit": _BATCH}
+    if job_id:
+        values |= {"job_id": job_id, "after": "" if after is None else after}
+        return list(_PAGE.run(connection, values))
+    values["after"] = _LAST_PK if after is None else after
+    return list(_UPLOADS.run(connection, values))
 
 
 def _to_row(artifact: Artifact) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ from sqlalchemy.pool import NullPool, QueuePool
 from jobplane.engine import failpoint
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
+from jobplane.engine.domain.job import Job
+from jobplane.engine.store.loads import Deltas
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -38,6 +40,10 @@ class Transaction:
 
     connection: Connection
     changes: list[Change] = field(default_factory=list[Change])
+    # Shared by the operations of a group, and stored with them.
+    loads: Deltas = field(default_factory=Deltas)
+    # Jobs that ended, by key: whoever waits for them is told in the same transaction.
+    ended: list[tuple[int, Job]] = field(default_factory=list[tuple[int, Job]])
 
 
 Write = Callable[[Transaction], T]
@@ -58,10 +64,12 @@ class Database:
         url: str,
         *,
         on_commit: Callable[[Sequence[Change]], None],
+        on_end: Callable[[Transaction], None],
         readers: int = 8,
     ) -> None:
         self._url = make_url(url)
         self._on_commit = on_commit
+        self._on_end = on_end
         self._writer_engine = open_engine(self._url, read_only=False, size=1)
         self._reader_engine = open_engine(self._url, read_only=True, size=readers)
         self._orders: queue.SimpleQueue[_Order[Any] | None] = queue.SimpleQueue()
@@ -109,7 +117,7 @@ class Database:
             return operation(connection)
 
     @contextmanager
-    def exclusive(self) -> Iterator[Connection]:
+    def exclusive(self) -> Generator[Connection]:
         """Give a writing connection to work outside the writer: migrations, checks."""
         with _said_plainly(), self._writer_engine.connect() as connection:
             yield connection
@@ -165,15 +173,19 @@ class Database:
         """Run and commit a group; answers are results or refusals, in order."""
         changes: list[Change] = []
         answers: list[Any] = []
+        loads = Deltas()
         with self._writer_engine.begin() as connection:
             for order in group:
-                transaction = Transaction(connection)
+                transaction = Transaction(connection, loads=loads)
                 try:
                     answers.append(order.operation(transaction))
                 except EngineError as refusal:
                     answers.append(refusal)
                 else:
+                    if transaction.ended:
+                        self._on_end(transaction)
                     changes.extend(transaction.changes)
+            loads.flush(connection)
             failpoint.reach("commit_before")
         failpoint.reach("commit_after")
         return changes, answers
@@ -187,7 +199,7 @@ def _resolve(future: "Future[Any]", answer: Any) -> None:
 
 
 @contextmanager
-def _said_plainly() -> Iterator[None]:
+def _said_plainly() -> Generator[None]:
     """Turn errors of the database into our own."""
     try:
         yield

@@ -1,5 +1,8 @@
 """Statements over jobs, each named for its use."""
 
+# pyright: standard  # rows and compiled statements have no types of their own
+
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,13 +16,16 @@ from sqlalchemy import (
     func,
     null,
     select,
+    text,
     update,
 )
 
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import ConflictError, JobExpiredError, JobNotFoundError
-from jobplane.engine.domain.job import Job, Progress, job_name
-from jobplane.engine.store import events
+from jobplane.engine.domain.job import Job, Progress, WaitReason, job_name
+from jobplane.engine.domain.standing import rank_us
+from jobplane.engine.domain.status import JobStatus
+from jobplane.engine.store import dependencies, events, quotas
 from jobplane.engine.store.codec import (
     from_us,
     job_from_row,
@@ -94,6 +100,11 @@ _UNCHANGED = Statement(
     .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
     .with_for_update()
 )
+_UNBLOCK = Statement(
+    update(jobs)
+    .where(jobs.c.pk == bindparam("of_pk"), text("status = 'QUEUED'"))
+    .values(ready=bindparam("ready"), ready_us=bindparam("ready_us"))
+)
 _CLAIMABLE = Statement(
     select(jobs)
     .where(jobs.c.status == "QUEUED", jobs.c.ready == 1, jobs.c.lane == bindparam("lane"))
@@ -145,6 +156,11 @@ _ABANDONED = Statement(
 _STALE = Statement(
     _LIVE.where(jobs.c.heartbeat_us < bindparam("before_us")).with_for_update(skip_locked=True)
 )
+_LIVE_WITH_DEMAND = Statement(
+    select(jobs).where(
+        text("worker <> ''"), jobs.c.project == bindparam("project"), jobs.c.demand.is_not(None)
+    )
+)
 _TOUCH = Statement(
     update(jobs)
     .where(
@@ -156,11 +172,12 @@ _TOUCH = Statement(
 )
 _POSITION = Statement(
     select(func.count()).where(
-        jobs.c.status == "QUEUED",
-        jobs.c.ready == 1,
+        text("status = 'QUEUED' AND ready = 1"),
         jobs.c.lane == bindparam("lane"),
-        (jobs.c.priority > bindparam("priority"))
-        | ((jobs.c.priority == bindparam("priority")) & (jobs.c.pk < bindparam("of_pk"))),
+        jobs.c.project == bindparam("project"),
+        jobs.c.queue == bindparam("queue"),
+        (jobs.c.rank_us < bindparam("rank_us"))
+        | ((jobs.c.rank_us == bindparam("rank_us")) & (jobs.c.pk < bindparam("of_pk"))),
     )
 )
 
@@ -173,6 +190,7 @@ def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
     _insert_labels(connection, pk, job)
     numbered = events.append(connection, pk, change.events)
     transaction.changes.append(replace(change, events=numbered))
+    transaction.loads.note(None, job, lane=lane)
     return Stored(pk, job, lane)
 
 
@@ -220,8 +238,11 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
         "of_pk": stored.pk,
         "of_sequence": change.before.sequence,
     }
+    if job.spec.depends_on and job.status is JobStatus.QUEUED:
+        row |= _gate(transaction.connection, stored.pk, job)
     if _SAVE.run(transaction.connection, row).rowcount != 1:
         raise ConflictError
+    _account(transaction, stored, change.before, job)
     if job.labels is not change.before.labels:
         _DELETE_LABELS.run(transaction.connection, {"pk": stored.pk})
         _insert_labels(transaction.connection, stored.pk, job)
@@ -230,6 +251,46 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
     numbered = events.append(transaction.connection, stored.pk, change.events)
     transaction.changes.append(replace(change, events=numbered))
     return Stored(stored.pk, job, stored.lane, worker)
+
+
+def _account(transaction: Transaction, stored: Stored, before: Job, job: Job) -> None:
+    """Count the change where it counts: loads, consumption, and whoever waits for the job."""
+    transaction.loads.note(before, job, lane=stored.lane)
+    gpu_hours = job.usage.gpu_hours - before.usage.gpu_hours
+    if gpu_hours > 0:
+        quotas.consume(
+            transaction.connection, job.project, quotas.GPU_HOURS, gpu_hours, now=job.updated_at
+        )
+    if job.status.is_terminal:
+        transaction.ended.append((stored.pk, job))
+
+
+def _gate(connection: Connection, pk: int, job: Job) -> dict[str, int | None]:
+    """When a queued job with dependencies may start: they count more than its own wait."""
+    if dependencies.is_open(connection, pk):
+        return {"ready": 0, "ready_us": None}
+    wait = job.wait
+    if wait is None or wait.reason is not WaitReason.DEPENDENCY:
+        return {}
+    return _when_unblocked(job)
+
+
+def _when_unblocked(job: Job) -> dict[str, int | None]:
+    start_at = job.spec.policy.start_at
+    if start_at is None or start_at <= job.updated_at:
+        return {"ready": 1, "ready_us": None}
+    return {"ready": 0, "ready_us": to_us(start_at)}
+
+
+def unblock(connection: Connection, stored: Stored) -> None:
+    """Let a job whose conditions all hold compete, from its start time on."""
+    _UNBLOCK.run(connection, {"of_pk": stored.pk, **_when_unblocked(stored.job)})
+
+
+def hold(connection: Connection, pks: Collection[int]) -> list[Stored]:
+    """Jobs by key, in order of keys, held against other writers until the transaction ends."""
+    query = select(jobs).where(jobs.c.pk.in_(pks)).order_by(jobs.c.pk).with_for_update()
+    return [_stored(row) for row in connection.execute(query)]
 
 
 def guard(connection: Connection, stored: Stored) -> None:
@@ -279,6 +340,11 @@ def stale(connection: Connection, *, before: datetime, limit: int) -> list[Store
     return [_stored(row) for row in rows]
 
 
+def live_with_demand(connection: Connection, project: str) -> list[Stored]:
+    """Jobs of a project with a live attempt that holds hardware."""
+    return [_stored(row) for row in _LIVE_WITH_DEMAND.run(connection, {"project": project})]
+
+
 def touch(
     connection: Connection,
     *,
@@ -300,8 +366,15 @@ def touch(
 
 
 def position(connection: Connection, stored: Stored) -> int:
-    """How many claimable jobs are ahead of it, plus one."""
-    values = {"lane": stored.lane, "priority": stored.job.priority, "of_pk": stored.pk}
+    """How many jobs of its project that could start are ahead of it in its queue, plus one."""
+    job = stored.job
+    values = {
+        "lane": stored.lane,
+        "project": job.project,
+        "queue": job.queue,
+        "rank_us": rank_us(job),
+        "of_pk": stored.pk,
+    }
     ahead: int = _POSITION.run(connection, values).scalar()
     return ahead + 1
 

@@ -85,7 +85,7 @@ def _few(
         return None
     for rows in _selections(conditions, project):
         bounded = rows.limit(FEW + 1).subquery()
-        found = connection.execute(select(func.count()).select_from(bounded)).scalar()
+        found = connection.execute(select(func.count()).select_from(bounded)).scalar_one()
         if found <= FEW:
             return rows
     return None

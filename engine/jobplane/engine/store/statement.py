@@ -4,6 +4,8 @@ Core writes the SQL for each dialect. The text then goes straight to the driver'
 that costs a tenth of running the Core statement, and the life of a job is a dozen of them.
 """
 
+# pyright: standard  # rows and compiled statements have no types of their own
+
 from collections import namedtuple
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +92,7 @@ class _Compiled:
             return Rows((), cursor.rowcount)
         if self.row_type is None:
             names = [column[0] for column in cursor.description]
-            self.row_type = namedtuple("Row", names, rename=True)  # noqa: PYI024  known at run time only
+            self.row_type = _row_type(names)
         make = self.row_type._make
         return Rows([make(row) for row in cursor.fetchall()], cursor.rowcount)
 
@@ -101,6 +103,10 @@ class _Compiled:
         if self.order is None:
             return dict(values)
         return tuple([values[name] for name in self.order])
+
+
+def _row_type(names: list[str]) -> Any:
+    return namedtuple("Row", names, rename=True)  # noqa: PYI024  known at run time only
 
 
 class _cursor:  # noqa: N801  used as a context; a generator would cost as much as the statement
@@ -155,7 +161,7 @@ class ManyInsert:
 
     def _of(self, count: int) -> Statement:
         if count not in self._statements:
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {name: bindparam(f"{name}_{at}") for name in self._names} for at in range(count)
             ]
             clause = insert(self._table).values(rows).returning(self._returning)

@@ -96,6 +96,7 @@ for _field in (
 _QUEUED = text("status = 'QUEUED'")
 _QUEUED_READY = text("status = 'QUEUED' AND ready = 1")
 _QUEUED_WAITING = text("status = 'QUEUED' AND ready = 0 AND ready_us IS NOT NULL")
+_EXPIRING = text("expires_us IS NOT NULL")
 _DUE = text("due_us IS NOT NULL")
 _LIVE = text("worker <> ''")
 Index(
@@ -123,6 +124,7 @@ Index(
     sqlite_where=_QUEUED_WAITING,
     postgresql_where=_QUEUED_WAITING,
 )
+Index("jobs_expiring", jobs.c.expires_us, sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
 Index("jobs_due", jobs.c.due_us, sqlite_where=_DUE, postgresql_where=_DUE)
 Index("jobs_live", jobs.c.worker, sqlite_where=_LIVE, postgresql_where=_LIVE)
 
@@ -173,6 +175,7 @@ job_events = Table(
     sqlite_autoincrement=True,
 )
 
+_UPLOADED = text("job_pk IS NULL")
 artifacts = Table(
     "artifacts",
     metadata,
@@ -191,7 +194,61 @@ artifacts = Table(
     Column("expires_us", BigInteger),
     Column("detail", LargeBinary, nullable=False),
     Index("artifacts_of_job", "job_pk", "artifact_id", unique=True),
-    Index("artifacts_by_content", "project", "sha256"),
+    Index("artifacts_by_content", "sha256", "project"),
+    Index(
+        "uploads_by_content",
+        "project",
+        "sha256",
+        unique=True,
+        sqlite_where=_UPLOADED,
+        postgresql_where=_UPLOADED,
+    ),
+    Index(
+        "uploads_by_number",
+        "project",
+        "pk",
+        sqlite_where=_UPLOADED,
+        postgresql_where=_UPLOADED,
+    ),
+    Index(
+        "uploads_expiring",
+        "expires_us",
+        sqlite_where=_UPLOADED,
+        postgresql_where=_UPLOADED,
+    ),
+    sqlite_autoincrement=True,
+)
+
+# Content that a job needs besides its artifacts: its inputs and its last checkpoint.
+job_contents = Table(
+    "job_contents",
+    metadata,
+    Column("job_pk", Key, ForeignKey("jobs.pk", ondelete="CASCADE"), primary_key=True),
+    # "checkpoint", or "input:" and the role.
+    Column("role", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Index("job_contents_by_content", "sha256"),
+    sqlite_with_rowid=False,
+)
+
+# Versions of data sets: names for content that never changes.
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("pk", Key, primary_key=True, autoincrement=True),
+    Column("project", Text, nullable=False),
+    Column("dataset_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("creator", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    UniqueConstraint("project", "dataset_id", "version"),
+    Index("datasets_by_number", "project", "pk"),
+    Index("datasets_by_content", "sha256"),
     sqlite_autoincrement=True,
 )
 

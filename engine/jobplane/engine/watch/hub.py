@@ -6,7 +6,7 @@ shortcut overflowed, or that missed a wake-up, reads the table.
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from jobplane.engine.domain.change import Change
@@ -98,7 +98,7 @@ class Hub:
         return sum(map(len, self._subscriptions.values()))
 
     @contextmanager
-    def subscribed(self, key: JobKey) -> Iterator[Subscription]:
+    def subscribed(self, key: JobKey) -> Generator[Subscription]:
         """Register interest; to be done before the first read of the table."""
         subscription = Subscription()
         with self._lock:

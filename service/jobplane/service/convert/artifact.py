@@ -1,8 +1,14 @@
 """Artifacts."""
 
+from jobplane.engine.content.reading import Chunk
 from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
 from jobplane.service.convert.scalar import EnumMap, optional, timestamp_to_wire
 from jobplane.v1 import artifact_pb2 as wire
+from jobplane.v1 import artifact_service_pb2 as service_wire
+
+# Tag of ReadArtifactResponse.data: its field number, with the wire type of bytes.
+_DATA_TAG = bytes([service_wire.ReadArtifactResponse.DATA_FIELD_NUMBER << 3 | 2])
+_SEVEN_BITS = 0x7F
 
 _TYPES = EnumMap(wire.ArtifactType, ArtifactType, "ARTIFACT_TYPE_")
 
@@ -22,6 +28,7 @@ def artifact_to_wire(artifact: Artifact) -> wire.Artifact:
         create_time=timestamp_to_wire(artifact.created_at),
         expire_time=timestamp_to_wire(artifact.expires_at),
         labels=dict(artifact.labels),
+        filename=artifact.filename,
     )
 
 
@@ -29,3 +36,31 @@ def shape_to_wire(shape: TableShape) -> wire.TableInfo:
     """Give rows and columns of a table."""
     columns = [wire.TableInfo.Column(name=one.name, type=one.type) for one in shape.columns]
     return wire.TableInfo(row_count=shape.row_count, columns=columns)
+
+
+class ChunkEncoder:
+    """Encodes the chunks of one read as its frames; runs in threads, a chunk at a time."""
+
+    def __init__(self, artifact: Artifact, *, first: int) -> None:
+        self._artifact = artifact
+        self._first = first
+
+    def __call__(self, chunk: Chunk) -> bytes:
+        """Give the frame of a chunk; the first one tells of the artifact."""
+        frame = service_wire.ReadArtifactResponse(
+            offset=chunk.offset, crc32c=chunk.crc32c, end=chunk.is_last
+        )
+        if chunk.offset == self._first:
+            frame.artifact.CopyFrom(artifact_to_wire(self._artifact))
+        # A message copies its bytes in and out again, which costs as much as all the rest.
+        size = _varint(len(chunk.data))
+        return b"".join((frame.SerializeToString(), _DATA_TAG, size, chunk.data))
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > _SEVEN_BITS:
+        encoded.append(number & _SEVEN_BITS | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

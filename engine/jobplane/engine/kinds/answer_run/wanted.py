@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from jobplane.engine.kinds.answer_run.dating import mentions_time
-from jobplane.engine.kinds.answer_run.language import Word, content_words, words
+from jobplane.engine.kinds.answer_run.language import Word, content_words, stem, words
 from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
 
 
@@ -99,6 +99,11 @@ _SPAN = re.compile(
     r"|inch|centimet)",
     re.IGNORECASE,
 )
+_ORDINAL = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))"
+    r" (?:hour|day|week|month|quarter|year)\b",
+    re.IGNORECASE,
+)
 _AGE = re.compile(
     r"\b(?:aged?\b|years? old|year-old|born\b|(?:be|under|over|from|turned|is|are|at least) "
     r"(?:\d{1,2}|eighteen|sixteen|fourteen|twelve|sixty)\b)",
@@ -116,9 +121,15 @@ _FREQUENCY = re.compile(
     re.IGNORECASE,
 )
 _PLACE = re.compile(
-    r"\b(?:in|at|on|near|under|behind|opposite|from|to|lies|address|beside|between)\b"
-    r"[^.]{0,40}?[A-Z0-9]"
+    r"\b(?:in|at|on|near|under|behind|opposite|from|to|into|onto|beside|between|along|above|below"
+    r"|inside|outside|off) (?:(?:the|a|an|our|its|your|each|every) |(?-i:[A-Z])|\d{1,3}\b)"
+    r"|\b(?:lies|lie|located|situated|address|next to)\b",
+    re.IGNORECASE,
 )
+_SITE = re.compile(
+    r"\b(?:lies|lie|located|situated|stands|stand|hang|hangs|address)\b", re.IGNORECASE
+)
+_COUNTED = re.compile(r"\bhow many (?:\w+ )??(\w+s|people|children)\b", re.IGNORECASE)
 _REASON = re.compile(
     r"\b(?:because|since|due to|as a result|therefore|so that|in order to|caused|cause was|reason"
     r"|owing to|thanks to|for this reason|after a)\b",
@@ -142,13 +153,27 @@ def holds(wanted: Wanted, text: str, asked: Collection[str]) -> bool:
     return check is None or check(text, asked)
 
 
-def gives_reason(text: str) -> bool:
-    """Whether the text says why."""
-    return _REASON.search(text) is not None
+def says_plainly(wanted: Wanted, text: str, question: str) -> bool:
+    """Whether the text says it in the very form of an answer: "12 boats", "lies on Pier 6"."""
+    if wanted is Wanted.REASON:
+        return _REASON.search(text) is not None
+    if wanted is Wanted.PLACE:
+        return _SITE.search(text) is not None
+    counted = _COUNTED.search(question)
+    if wanted is not Wanted.NUMBER or counted is None:
+        return False
+    noun = stem(counted.group(1))
+    listed = words(text)
+    return any(
+        word.is_number and any(near.stem == noun for near in listed[at + 1 : at + 4])
+        for at, word in enumerate(listed)
+    )
 
 
 def _holds_time(text: str, asked: Collection[str]) -> bool:
-    return mentions_time(text) or bool(_SPAN.search(text) and _new_numbers(text, asked))
+    if mentions_time(text) or _ORDINAL.search(text):
+        return True
+    return bool(_SPAN.search(text) and _new_numbers(text, asked))
 
 
 def _holds_number(text: str, asked: Collection[str]) -> bool:

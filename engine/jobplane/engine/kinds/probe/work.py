@@ -114,12 +114,21 @@ class _Probe:
         step = self._spec.fail_at_step
         if mode == ProbeSpec.FAILURE_MODE_EVAL:
             return f"the gate refuses at step {step}, as it was told"
+        if mode == ProbeSpec.FAILURE_MODE_OUT_OF_MEMORY:
+            self._hoard()
         _FAILURES.get(mode, _raise)()
         raise WorkError(
             "PROBE_FAILED",
             f"failed at step {step}, as it was told",
             retryable=mode == ProbeSpec.FAILURE_MODE_RAISE_RETRYABLE,
         )
+
+    def _hoard(self) -> None:
+        hoard: list[bytearray] = []
+        while _available_bytes() > _SPARED_BYTES:
+            self._safe_point()
+            hoard.append(bytearray(b"\1") * _HOARD_BYTES)
+        raise MemoryError
 
     def _start_orphans(self) -> None:
         for _ in range(self._spec.orphans):
@@ -190,13 +199,6 @@ def _segfault() -> None:
     ctypes.string_at(0)
 
 
-def _hoard() -> None:
-    hoard: list[bytearray] = []
-    while _available_bytes() > _SPARED_BYTES:
-        hoard.append(bytearray(b"\1") * _HOARD_BYTES)
-    raise MemoryError
-
-
 def _available_bytes() -> int:
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
@@ -212,6 +214,5 @@ def _hang() -> None:
 _FAILURES: dict[int, Callable[[], None]] = {
     ProbeSpec.FAILURE_MODE_EXIT: _exit,
     ProbeSpec.FAILURE_MODE_SEGFAULT: _segfault,
-    ProbeSpec.FAILURE_MODE_OUT_OF_MEMORY: _hoard,
     ProbeSpec.FAILURE_MODE_HANG: _hang,
 }

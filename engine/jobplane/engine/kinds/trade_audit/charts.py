@@ -102,7 +102,7 @@ class _Frame:
 
     def axes(self, labels: Sequence[str]) -> str:
         """Draw the grid and the names of its lines."""
-        parts = []
+        parts: list[str] = []
         for tick in ticks(self._low, self._high):
             height = self.y(tick)
             kind = "zero" if tick == 0 else "grid"
@@ -174,7 +174,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]]) -> str:
     span = (high - low) or 1.0
     room = WIDTH - name_width - number_width - _RIGHT
     zero = name_width + room * (0.0 - low) / span
-    parts = []
+    parts: list[str] = []
     for index, (name, value, text) in enumerate(bars):
         width = room * abs(value) / span
         left = zero - width if value < 0 else zero
@@ -197,7 +197,7 @@ def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, int]
     """Draw one bar per row, parted by the counts of its classes."""
     row, name_width = 40, 120
     room = WIDTH - name_width - _RIGHT
-    parts = []
+    parts: list[str] = []
     for index, (name, counts) in enumerate(rows):
         total = sum(count for _, count in counts) or 1
         left, middle = float(name_width), row * index + row / 2

@@ -7,7 +7,7 @@ import numpy as np
 
 from jobplane.engine.kinds.trade_audit.arrow import pa, pc
 from jobplane.engine.kinds.trade_audit.money import blank_as_null
-from jobplane.engine.kinds.trade_audit.trades import DAY, MINUTE, NO_TIME, Flags, Ints
+from jobplane.engine.kinds.trade_audit.trades import DAY, MINUTE, NO_TIME, Flags, Floats, Ints
 
 _CLOCK = (
     r"(?:[t ,;]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
@@ -148,11 +148,11 @@ def _read_epoch(texts: Any) -> Ints:
     """Read seconds, milli-, micro- or nanoseconds since 1970, told by their digits."""
     whole = pc.replace_substring_regex(texts, pattern=r"\..*$", replacement="")
     digits = pc.utf8_length(whole).to_numpy().astype(np.int64)
-    numbers = pc.cast(whole, pa.int64()).to_numpy()
+    numbers: Ints = pc.cast(whole, pa.int64()).to_numpy()
     factor = np.where(digits == 10, 1_000_000, np.where(digits == 13, 1_000, 1))  # noqa: PLR2004  digits of today
     values: Ints = np.where(digits == 19, numbers // 1_000, numbers * factor)  # noqa: PLR2004  nanoseconds
     fraction = pc.replace_substring_regex(texts, pattern=r"^[0-9]*", replacement="0")
-    seconds = pc.cast(fraction, pa.float64()).to_numpy()
+    seconds: Floats = pc.cast(fraction, pa.float64()).to_numpy()
     return values + np.where(digits == 10, np.rint(seconds * 1e6), 0).astype(np.int64)  # noqa: PLR2004  seconds
 
 

@@ -11,10 +11,13 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jobplane.engine.kinds.trade_audit.trades import NO_TIME, SELL, Flags, Floats, Ints, Trades
 
 SafePoint = Callable[[], None]
+# Questions answered at once: few enough to stay in the processor's cache.
+_QUESTIONS = 65_536
 
 
 def disposition(trades: Trades, entry_day: Ints, *, safe_point: SafePoint) -> dict[str, Any]:
@@ -99,7 +102,11 @@ class _Book:
     def paper(self, safe_point: SafePoint) -> tuple[int, int]:
         """Count paper gains and losses over all nights."""
         lot, night = self._nights(safe_point)
-        spans = [_Span.of(days, self.holder, self.holder[lot], night) for days in self._days()]
+        spans: list[_Span] = []
+        for days in (self.opened, self.closed):
+            safe_point()
+            spans.append(_Span.of(days, self.holder, self.holder[lot], night))
+        safe_point()
         held = (spans[0].hi - spans[0].lo) > (spans[1].hi - spans[1].lo)
         lot, night = lot[held], night[held]
         if not len(lot):
@@ -115,9 +122,6 @@ class _Book:
             gains += sign * int(np.where(short, higher, lower).sum())
             losses += sign * int(np.where(short, lower, higher).sum())
         return gains, losses
-
-    def _days(self) -> tuple[Ints, Ints]:
-        return self.opened, self.closed
 
     def _nights(self, safe_point: SafePoint) -> tuple[Ints, Ints]:
         """Give the exit days that each holder may have held lots over, with one of its lots."""
@@ -207,20 +211,41 @@ class _Quotes:
 def count_below(codes: Ints, lo: Ints, hi: Ints, limits: Ints, *, safe_point: SafePoint) -> Ints:
     """Count, for each question, the codes below its limit among codes[lo:hi].
 
-    A wavelet matrix: one pass per bit answers all questions at once, however many codes
-    each one spans.
+    A wavelet matrix: one step per bit answers a question, however many codes it spans.
     """
-    counts = np.zeros(len(lo), np.int64)
     bits = max(int(codes.max(initial=0)), int(limits.max(initial=0))).bit_length()
+    levels: list[_Level] = []
     for bit in reversed(range(bits)):
         safe_point()
-        ones = (codes >> bit) & 1
-        before = np.concatenate(([0], np.cumsum(ones)))
-        zeros = len(codes) - int(before[-1])
-        lo_ones, hi_ones = before[lo], before[hi]
-        high = ((limits >> bit) & 1) == 1
-        counts += np.where(high, (hi - hi_ones) - (lo - lo_ones), 0)
-        lo = np.where(high, zeros + lo_ones, lo - lo_ones)
-        hi = np.where(high, zeros + hi_ones, hi - hi_ones)
-        codes = np.concatenate((codes[ones == 0], codes[ones == 1]))
+        ones = ((codes >> bit) & 1).astype(np.bool_)
+        before = np.concatenate(([0], np.cumsum(ones))).astype(np.int32)
+        levels.append(_Level(bit, before, len(codes) - int(before[-1])))
+        codes = np.concatenate((codes[~ones], codes[ones]))
+    counts = np.empty(len(lo), np.int64)
+    for start in range(0, len(lo), _QUESTIONS):
+        safe_point()
+        some = slice(start, start + _QUESTIONS)
+        counts[some] = _answer(levels, lo[some], hi[some], limits[some])
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One bit of the codes, sorted by the bits above: how many ones come before each place."""
+
+    bit: int
+    ones_before: npt.NDArray[np.int32]
+    zeros: int
+
+
+def _answer(levels: list[_Level], lo: Ints, hi: Ints, limits: Ints) -> Ints:
+    """Count for some questions."""
+    counts = np.zeros(len(lo), np.int64)
+    for level in levels:
+        lo_ones, hi_ones = level.ones_before[lo], level.ones_before[hi]
+        high = ((limits >> level.bit) & 1).astype(np.bool_)
+        lo_zeros, hi_zeros = lo - lo_ones, hi - hi_ones
+        counts += np.where(high, hi_zeros - lo_zeros, 0)
+        lo = np.where(high, level.zeros + lo_ones, lo_zeros)
+        hi = np.where(high, level.zeros + hi_ones, hi_zeros)
     return counts

@@ -99,7 +99,7 @@ def _trades(rows: Rows, layout: Layout, options: Options, remarks: Remarks) -> T
 def _convert(trades: Trades, options: Options, remarks: Remarks) -> Trades:
     """Bring all money to the base currency."""
     used = np.unique(trades.currency.codes)
-    names = [trades.currency.values[code].upper() for code in used]
+    names = [trades.currency.values[int(code)].upper() for code in used]
     if not options.base_currency:
         if len(names) > 1:
             remarks.add(

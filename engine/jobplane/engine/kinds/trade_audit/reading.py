@@ -160,7 +160,7 @@ def _sniff(sample: Sequence[str]) -> str:
 def _cells(line: str, delimiter: str) -> list[str]:
     """Part one line."""
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        return next(csv.reader([line], delimiter=delimiter), list[str]())
     except csv.Error:
         return line.split(delimiter)
 
@@ -286,7 +286,7 @@ def _read_parquet(path: Path, safe_point: SafePoint) -> RawJournal:
     try:
         file = pq.ParquetFile(path)
         _check_rows(file.metadata.num_rows)
-        batches = []
+        batches: list[Any] = []
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             batches.append(batch)
             safe_point()
@@ -297,7 +297,8 @@ def _read_parquet(path: Path, safe_point: SafePoint) -> RawJournal:
         raise refuse("UNSUPPORTED_FORMAT", message) from error
     if not table.num_rows:
         raise refuse("NO_ROWS", "the journal has columns and no rows")
-    names, columns = [], []
+    names: list[str] = []
+    columns: list[Any] = []
     for field, column in zip(table.schema, table.columns, strict=True):
         try:
             text = pc.fill_null(pc.cast(column, pa.string()), "")

@@ -27,7 +27,7 @@ body{margin:0 auto;max-width:980px;padding:28px 20px 60px;background:var(--paper
 color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;margin:0}h2{font-size:18px;margin:36px 0 10px}
 p.sub{color:var(--soft);margin:4px 0 20px;overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:12px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(240px,1fr));gap:12px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
 .tile b{display:block;font-size:22px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tile span{color:var(--soft);font-size:13px}
@@ -46,7 +46,7 @@ vertical-align:-1px}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
+overflow-wrap:break-word}
 th{color:var(--soft);font-weight:600;font-size:13px}
 th.number,td.number{text-align:right}
 td.number{font-variant-numeric:tabular-nums;white-space:nowrap}

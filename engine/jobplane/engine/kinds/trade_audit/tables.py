@@ -138,7 +138,7 @@ def _batches(columns: Columns, *, flat: bool) -> Iterator[Any]:
     units = {
         name: column.unit() for name, column in columns.items() if isinstance(column, Instants)
     }
-    rows = next(len(column) for column in columns.values() if isinstance(column, np.ndarray))
+    rows = len(columns["row"])
     for start in range(0, max(rows, 1), BATCH_ROWS):
         yield pa.RecordBatch.from_pydict(
             {

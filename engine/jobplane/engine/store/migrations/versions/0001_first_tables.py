@@ -176,6 +176,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'QUEUED' AND ready = 1"),
         )
         batch_op.create_index(
+            "jobs_expiring",
+            ["expires_us"],
+            unique=False,
+            sqlite_where=sa.text("expires_us IS NOT NULL"),
+            postgresql_where=sa.text("expires_us IS NOT NULL"),
+        )
+        batch_op.create_index(
             "jobs_due",
             ["due_us"],
             unique=False,
@@ -276,8 +283,72 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("artifacts", schema=None) as batch_op:
-        batch_op.create_index("artifacts_by_content", ["project", "sha256"], unique=False)
+        batch_op.create_index("artifacts_by_content", ["sha256", "project"], unique=False)
         batch_op.create_index("artifacts_of_job", ["job_pk", "artifact_id"], unique=True)
+        for name, columns, unique in (
+            ("uploads_by_content", ["project", "sha256"], True),
+            ("uploads_by_number", ["project", "pk"], False),
+            ("uploads_expiring", ["expires_us"], False),
+        ):
+            batch_op.create_index(
+                name,
+                columns,
+                unique=unique,
+                sqlite_where=sa.text("job_pk IS NULL"),
+                postgresql_where=sa.text("job_pk IS NULL"),
+            )
+
+    op.create_table(
+        "job_contents",
+        sa.Column("job_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "role",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "sha256",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["job_pk"], ["jobs.pk"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_pk", "role"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("job_contents", schema=None) as batch_op:
+        batch_op.create_index("job_contents_by_content", ["sha256"], unique=False)
+
+    op.create_table(
+        "datasets",
+        sa.Column(
+            "pk",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        *(
+            sa.Column(
+                name,
+                sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+                nullable=False,
+            )
+            for name in ("project", "dataset_id", "version", "sha256", "format", "media_type")
+        ),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "creator",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("pk"),
+        sa.UniqueConstraint("project", "dataset_id", "version"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("datasets", schema=None) as batch_op:
+        batch_op.create_index("datasets_by_number", ["project", "pk"], unique=False)
+        batch_op.create_index("datasets_by_content", ["sha256"], unique=False)
 
     op.create_table(
         "job_events",

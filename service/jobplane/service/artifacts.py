@@ -1,0 +1,72 @@
+"""ArtifactService: immutable content, listed, read and taken in."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from jobplane.engine.library import ArtifactQuery
+from jobplane.service.convert.artifact import ChunkEncoder, artifact_to_wire
+from jobplane.service.library_port import LibraryPort
+from jobplane.service.names import split_artifact_name, split_artifact_parent
+from jobplane.service.rpc.call import Call
+from jobplane.v1 import artifact_service_pb2 as wire
+
+if TYPE_CHECKING:
+    from jobplane.engine.domain.artifact import Artifact
+
+
+class ArtifactService:
+    """Lists, reads and takes in artifacts."""
+
+    def __init__(self, library: LibraryPort) -> None:
+        self._library = library
+
+    async def ListArtifacts(
+        self, request: wire.ListArtifactsRequest, call: Call
+    ) -> wire.ListArtifactsResponse:
+        """Page through the artifacts of a job, or the uploads of a project."""
+        del call
+        project, job_id = split_artifact_parent(request.parent)
+        query = ArtifactQuery(
+            project=project,
+            job_id=job_id,
+            filter=request.filter,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        page = await self._library.list_artifacts(query)
+        return wire.ListArtifactsResponse(
+            artifacts=[artifact_to_wire(artifact) for artifact in page.items],
+            next_page_token=page.next_page_token,
+        )
+
+    async def GetArtifact(
+        self, request: wire.GetArtifactRequest, call: Call
+    ) -> wire.GetArtifactResponse:
+        """Read what is known of one artifact, and small content."""
+        del call
+        artifact = await self._artifact(request.name)
+        message = artifact_to_wire(artifact)
+        if request.include_inline_data:
+            message.inline_data = await self._library.inline(artifact)
+        return wire.GetArtifactResponse(artifact=message)
+
+    async def ReadArtifact(
+        self, request: wire.ReadArtifactRequest, call: Call
+    ) -> AsyncIterator[bytes]:
+        """Stream bytes from an offset."""
+        del call
+        artifact = await self._artifact(request.name)
+        frames = self._library.read_artifact(
+            artifact,
+            offset=request.offset,
+            limit=request.limit,
+            expected_sha256=request.expected_sha256,
+            encode=ChunkEncoder(artifact, first=request.offset),
+        )
+        async with aclosing(cast("AsyncGenerator[bytes]", frames)):
+            async for frame in frames:
+                yield frame
+
+    async def _artifact(self, name: str) -> "Artifact":
+        return await self._library.get_artifact(*split_artifact_name(name))

@@ -1,0 +1,49 @@
+"""What the service asks of the engine's library: all of it, and nothing else."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeVar, runtime_checkable
+
+from jobplane.engine.content.reading import Chunk
+from jobplane.engine.domain.artifact import Artifact
+from jobplane.engine.library import ArtifactQuery
+from jobplane.engine.query.page import Page
+
+T = TypeVar("T")
+
+
+class LibraryPort(Protocol):
+    """The library. Every method refuses with a child of EngineError."""
+
+    async def list_artifacts(self, query: ArtifactQuery) -> Page[Artifact]:
+        """Read a page of artifacts."""
+        ...
+
+    async def get_artifact(self, project: str, job_id: str, artifact_id: str) -> Artifact:
+        """Read what is known of an artifact; without a job, of uploaded content."""
+        ...
+
+    async def inline(self, artifact: Artifact) -> bytes:
+        """Read small content; nothing of large content."""
+        ...
+
+    def read_artifact(
+        self,
+        artifact: Artifact,
+        *,
+        offset: int,
+        limit: int,
+        encode: Callable[[Chunk], T],
+        expected_sha256: str = "",
+    ) -> AsyncIterator[T]:
+        """Read a range of the content."""
+        ...
+
+
+@runtime_checkable
+class HasLibrary(Protocol):
+    """An engine that has a library; where there is none, its services are not enabled."""
+
+    @property
+    def library(self) -> LibraryPort:
+        """The library."""
+        ...

@@ -1,0 +1,53 @@
+"""The harness finds each planted bug: one that does not would prove nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.robust import runs
+from tests.robust.planted import PLANTS
+
+# By planted bug, the errors that must be among those found.
+EXPECTED = {
+    "early_ack": {"lost", "not_found_after_ack"},
+    "silent_cancel": {"not_finished_once_and_last", "row_and_events_differ"},
+    "memory_sequence": {"gap", "went_back", "heard_something_else"},
+    "no_fence": {"stale_attempt_wrote", "move_not_allowed"},
+    "no_recovery": {"never_ended"},
+    "resume_hang": {"watch_hangs"},
+    "forgotten_key": {"duplicated", "repeat_not_told"},
+    "forgotten_checkpoint": {"checkpoint_forgotten", "progress_lost"},
+    "torn_content": {"artifact_broken"},
+    "lost_wake": {"watch_hangs"},
+}
+SMALL, LARGE = 5, 25
+# What a drain that can't end costs is what these runs take.
+HASTE = ["--stall", "2.5", "--drain", "8", "--watches", "2.5", "--sitters", "0", "--processes", "0"]
+
+
+def test_every_planted_bug_has_its_test():
+    assert EXPECTED.keys() == PLANTS.keys()
+
+
+@pytest.mark.parametrize("plant", EXPECTED)
+def test_a_planted_bug_is_found_within_a_few_kills(plant: str, tmp_path: Path):
+    run = _run(tmp_path, plant, SMALL, seed=5)
+    assert EXPECTED[plant] & run.errors.keys(), run.explain()
+
+
+@pytest.mark.robust
+@pytest.mark.parametrize("plant", EXPECTED)
+def test_a_planted_bug_is_found_whatever_the_seed(plant: str, tmp_path: Path):
+    run = _run(tmp_path, plant, LARGE, seed=runs.seed())
+    assert EXPECTED[plant] & run.errors.keys(), run.explain()
+
+
+def test_without_a_planted_bug_such_a_short_run_finds_nothing(tmp_path: Path):
+    arguments = ["--kills", str(SMALL), "--seed", "5", "--sitters", "0", "--processes", "0"]
+    run = runs.run_harness(tmp_path / "sound", *arguments, timeout_s=110)
+    assert not run.errors, run.explain()
+
+
+def _run(folder: Path, plant: str, kills: int, *, seed: int) -> runs.Run:
+    arguments = ["--plant", plant, "--kills", str(kills), "--seed", str(seed), *HASTE]
+    return runs.run_harness(folder / plant, *arguments, timeout_s=110)
