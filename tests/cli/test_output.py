@@ -194,9 +194,14 @@ def test_list_options_become_one_filter(cli, server):
     cli("ls", "--status", "failed,running", "--kind", "hpo", "--label", "team=nlp",
         "--filter", "priority > 3", "--queue", 'a"b')  # fmt: skip
     assert server.requests("ListJobs")[0].filter == (
-        '(priority > 3) AND (status = FAILED OR status = RUNNING) AND kind = "hpo"'
+        'priority > 3 AND (status = FAILED OR status = RUNNING) AND kind = "hpo"'
         ' AND queue = "a\\"b" AND labels.team = "nlp"'
     )
+
+
+def test_a_filter_of_its_own_is_sent_as_it_stands(cli, server):
+    cli("ls", "--filter", "bogus = 1")
+    assert server.requests("ListJobs")[0].filter == "bogus = 1"
 
 
 @pytest.mark.usefixtures("done")
@@ -307,7 +312,10 @@ def test_an_artifact_whose_name_leads_elsewhere_is_not_saved(cli, done, tmp_path
 
 @pytest.mark.usefixtures("server")
 def test_kinds_are_listed_shown_and_exemplified(cli):
-    assert "probe" in cli("kinds", "ls").out
+    listed = cli("kinds", "ls").out
+    assert "probe" in listed
+    assert cli("kinds").out == listed
+    assert cli("kinds", "-o", "name").out == "kinds/probe\n"
     assert "step_duration" in cli("kinds", "show", "probe").out
     example = cli("kinds", "example", "probe").out
     assert json.loads(example)["probe"]["steps"] is None

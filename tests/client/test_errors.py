@@ -103,6 +103,14 @@ def test_preconditions_and_quotas_are_violations_too():
     ]
 
 
+def test_a_violation_that_repeats_the_message_is_told_once():
+    told = "column 2: " + "x" * 400
+    status = status_pb2.Status(message=f"filter: {told}")
+    cut = details.BadRequest.FieldViolation(field="filter", description=told[:299] + "…")
+    status.details.add().Pack(details.BadRequest(field_violations=[cut]))
+    assert str(error_from_status(status, code="INVALID_ARGUMENT")) == status.message
+
+
 class Broken(grpc.RpcError):
     """An error of the transport, with details that do not fit its code."""
 

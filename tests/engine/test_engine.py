@@ -122,8 +122,8 @@ def test_bad_specs_are_refused(settings):
 
 def test_a_start_time_is_kept(settings):
     async def scenario():
-        start_at = datetime.now(UTC) + timedelta(seconds=0.5)
         async with running(settings) as (_, engine):
+            start_at = datetime.now(UTC) + timedelta(seconds=1)
             accepted = await engine.submit(probe(policy=RunPolicy(start_at=start_at)))
             assert accepted.job.wait.reason is WaitReason.START_TIME
             job = await finished(engine, accepted.job)

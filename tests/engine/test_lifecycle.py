@@ -192,13 +192,13 @@ def test_a_stopped_server_costs_the_job_no_attempt():
 
 def test_a_job_that_takes_its_servers_down_is_poison():
     first = running(max_attempts=1)
-    lost = lifecycle.lost(first, reason="SERVER_LOST", message="", now=NOW)
+    lost = lifecycle.lost(first, reason="SERVER_LOST", message="", now=NOW, jitter=0.0)
     assert lost.job.status is JobStatus.FAILED
     assert lost.job.failure.reason == "POISON"
 
 
 def test_a_lost_attempt_is_retried():
-    lost = lifecycle.lost(running(), reason="WORKER_LOST", message="", now=NOW)
+    lost = lifecycle.lost(running(), reason="WORKER_LOST", message="", now=NOW, jitter=0.0)
     assert lost.job.status is JobStatus.QUEUED
 
 
@@ -214,7 +214,7 @@ def test_a_pause_that_is_not_obeyed_is_forced():
 
 
 def test_an_attempt_lost_while_pausing_ends_paused():
-    lost = lifecycle.lost(pausing(), reason="SERVER_LOST", message="", now=NOW)
+    lost = lifecycle.lost(pausing(), reason="SERVER_LOST", message="", now=NOW, jitter=0.0)
     assert lost.job.status is JobStatus.PAUSED
 
 

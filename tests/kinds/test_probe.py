@@ -16,10 +16,10 @@ from jobplane.engine.domain.attempt import Asked, Completed, Conclusion, Intent,
 from jobplane.engine.domain.errors import UnknownKindError
 from jobplane.engine.domain.event import MetricReported
 from jobplane.engine.domain.job import FailureCategory, JobSpec
-from jobplane.engine.executors.local import LocalExecutor
 from jobplane.engine.kinds.base import Isolation, Kind
 from jobplane.engine.kinds.probe import KIND
 from jobplane.kinds.probe.v1.probe_pb2 import ProbeResult, ProbeSpec
+from tests.executors.either import EitherExecutor
 from tests.executors.processes_of_machine import marked
 from tests.executors.recorder import Told
 from tests.executors.rig import Rig, settings_of_test
@@ -43,7 +43,7 @@ class ProbeOnly:
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     settings = settings_of_test(slots=2, warm_per_kind=2, owner=OWNER)
-    rig = Rig(LocalExecutor(ProbeOnly(), settings), tmp_path_factory.mktemp("probe"))
+    rig = Rig(EitherExecutor(ProbeOnly(), settings), tmp_path_factory.mktemp("probe"))
     yield rig
     rig.executor.stop(0)
 

@@ -87,7 +87,7 @@ def test_a_filter_is_read_as_it_is_meant(written: str, means: str) -> None:
         ("status = running", 10, "did you mean RUNNING?"),
         ("status = JOB_STATUS_RUNNING", 10, "did you mean RUNNING?"),
         ("status = JOB_STATUS_SUCCEEDED_WITH_GAPS", 10, "did you mean SUCCEEDED_WITH_GAPS?"),
-        ("status = 7", 10, "has no value '7' Values:"),
+        ("status = 7", 10, "has no value '7'; Values:"),
         ("status < RUNNING", 8, "status is one of a few names and takes only = !="),
         ("status : RUN", 8, "takes only = !="),
         ("done > true", 6, "done is true or false and takes only = !="),

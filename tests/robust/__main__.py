@@ -8,13 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.robust import checker
+from tests.robust import checker, report
 from tests.robust.harness import Outcome, Plan, run
 from tests.robust.history import History
 from tests.robust.record import read_record
 
 HISTORY_NAME = "history.jsonl"
 SUMMARY_NAME = "summary.json"
+REPORT_NAME = "report.html"
 
 
 def main() -> int:
@@ -35,6 +36,8 @@ def main() -> int:
         watches_s=options.watches,
         sitters=options.sitters,
         processes_per_s=options.processes,
+        cancels=options.cancels,
+        failpoints=tuple(options.failpoint),
         say=lambda line: print(line, flush=True),
     )
     outcome = asyncio.run(run(plan))
@@ -53,6 +56,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--watches", type=float, default=6.0)
     parser.add_argument("--sitters", type=int, default=2)
     parser.add_argument("--processes", type=float, default=1.0)
+    parser.add_argument("--cancels", type=float, default=0.2)
+    parser.add_argument("--failpoint", action="append", default=[], metavar="NAME:exit@N")
     parser.add_argument("--check", type=Path, default=None, metavar="DIR")
     return parser.parse_args()
 
@@ -67,6 +72,7 @@ def _tell(outcome: Outcome, folder: Path) -> int:
         "wall_s": round(outcome.wall_s, 1),
         "lives": len(history.lives),
         "kills": sum(life.how == "kill" for life in history.lives),
+        "died_at": [life.failpoint for life in history.lives if life.how == "failpoint"],
         "operations": len(history.operations),
         "jobs": len(record.jobs),
         "watches": len(history.watches),
@@ -85,6 +91,8 @@ def _tell(outcome: Outcome, folder: Path) -> int:
             for one in found.broken[:200]
         ],
     }
+    page = report.page(history, record, found, wall_s=outcome.wall_s)
+    (folder / REPORT_NAME).write_text(page, encoding="utf-8")
     (folder / SUMMARY_NAME).write_text(json.dumps(summary, indent=1), encoding="utf-8")
     print(json.dumps({**summary, "broken": summary["broken"][:20]}, indent=1), flush=True)
     return 1 if found.broken else 0

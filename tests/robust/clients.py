@@ -10,7 +10,6 @@ from tests.robust.shapes import SHAPES, Shape, job_spec, pick
 from tests.robust.watchers import watch
 
 RESUBMITS = 0.10
-CANCELS = 0.20
 FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
@@ -80,7 +79,7 @@ async def _resubmit(room: Room, request: wire.SubmitJobRequest, shape: Shape) ->
 def _follow(room: Room, job_id: str, shape: Shape) -> None:
     """Choose who else deals with a new job."""
     rng = room.rng
-    if rng.random() < CANCELS:
+    if rng.random() < room.cancels:
         room.spawn(_canceller(room, job_id))
     elif shape.name in PAUSABLE and rng.random() < PAUSES:
         room.spawn(_pauser(room, job_id))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobplane.v1 import job_service_pb2 as wire
-from tests.robust.clients import answerer, reader, resume, submit_request, submitter
+from tests.robust.clients import answerer, reader, submit_request, submitter
 from tests.robust.history import History, acknowledged
 from tests.robust.record import PROJECT, Record, read_record
 from tests.robust.room import Room, job_name
@@ -20,9 +20,12 @@ from tests.robust.watchers import watch
 SUBMITTERS = 4
 READERS = 2
 # A server that lives long enough for children to come up, and one that dies on its way up.
-LONG_LIVES = 0.12
+LONG_LIVES = 0.2
 EARLY_DEATHS = 0.12
-SIT_S = 4.0
+SIT_S = 6
+# A life that does not come by its failpoint is killed, and another one begun.
+FAILPOINT_WITHIN_S = 6.0
+FAILPOINT_LIVES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,10 @@ class Plan:
     # Jobs that sit still through the drain, and jobs in processes for each second of load.
     sitters: int = 2
     processes_per_s: float = 1.0
+    # Part of all jobs that somebody cancels.
+    cancels: float = 0.2
+    # Failpoints, each of which ends a life of the server, in this order.
+    failpoints: tuple[str, ...] = ()
     say: Callable[[str], None] = lambda _: None
 
 
@@ -67,9 +74,11 @@ async def run(plan: Plan) -> Outcome:
     await server.open()
     room = Room(port=server.port, seed=plan.seed, history=history, began=began)
     room.processes_per_s = plan.processes_per_s
+    room.cancels = plan.cancels
     try:
         _start_clients(room)
         await _kill_again_and_again(plan, server)
+        await _die_at_failpoints(plan, server)
         await server.start()
         await _drain(plan, room)
         await _look_again(plan, room)
@@ -110,44 +119,41 @@ async def _kill_again_and_again(plan: Plan, server: Server) -> None:
             plan.say(f"{kill + 1} kills, {len(server._history.operations)} operations")
 
 
+async def _die_at_failpoints(plan: Plan, server: Server) -> None:
+    for failpoint in plan.failpoints:
+        for _ in range(FAILPOINT_LIVES):
+            if await server.fork_and_die(failpoint, within_s=FAILPOINT_WITHIN_S):
+                break
+
+
 async def _drain(plan: Plan, room: Room) -> None:
     """Let everything end, with no more load and no more kills."""
     room.is_loading = False
     room.history.drain_began = began = room.now()
-    sitters = await _seat(room, plan.sitters)
+    await _seat(room, plan.sitters)
     moved_at, last = room.now(), -1
     while room.now() - began < plan.drain_s and room.now() - moved_at < plan.stall_s:
-        if sitters and room.now() - began > SIT_S:
-            for job_id in sitters:
-                await resume(room, job_id)
-            sitters = []
-        left, total = await _open_jobs(room)
-        if left == 0 and not sitters:
+        left, moves = await _open_jobs(room)
+        if left == 0:
             room.history.drained = True
             break
-        if total != last or sitters:
-            moved_at, last = room.now(), total
+        if moves != last:
+            moved_at, last = room.now(), moves
         await asyncio.sleep(0.1)
     await _wait_watches(plan, room)
 
 
-async def _seat(room: Room, count: int) -> list[str]:
+async def _seat(room: Room, count: int) -> None:
     """Watched jobs on which nothing happens for a while: only heartbeats tell of life."""
-    sitters = []
     for _ in range(count):
         shape = SHAPES["noop"]
         request = submit_request(room, shape)
-        # No one may take it before it is paused.
-        request.spec.policy.start_time.FromSeconds(int(time.time()) + 3600)
+        request.spec.policy.start_time.FromSeconds(int(time.time()) + SIT_S)
         facts = {"key": request.idempotency_key, "body": request.labels["body"]}
         operation = await room.insist(
             room.jobs.SubmitJob, request, verb="submit", shape=shape.name, **facts
         )
-        pause = wire.PauseJobRequest(name=job_name(operation.job_id))
-        await room.insist(room.jobs.PauseJob, pause, verb="pause", job_id=operation.job_id)
         room.spawn(watch(room, operation.job_id, purpose="sit", after=0))
-        sitters.append(operation.job_id)
-    return sitters
 
 
 async def _open_jobs(room: Room) -> tuple[int, int]:

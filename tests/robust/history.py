@@ -101,6 +101,8 @@ class Life:
     ended: float = OPEN_END
     # "kill", "failpoint", or "stop" for the last.
     how: str = ""
+    # What was armed: "name:exit@N".
+    failpoint: str = ""
     exit_code: int | None = None
     # Processes of this life that outlived it for too long.
     survivors: list[str] = field(default_factory=list)

@@ -53,6 +53,7 @@ class Room:
         self.shapes: dict[str, str] = {}
         self.paused: set[str] = set()
         self.processes_per_s = 0.0
+        self.cancels = 0.0
         self.trouble: list[BaseException] = []
 
     def _channel(self) -> grpc.aio.Channel:

@@ -80,7 +80,7 @@ class Server:
         for one in (self._ended, self._ready, self._came):
             one.clear()
         number = len(self._history.lives) + 1
-        self._history.lives.append(Life(number, self._clock()))
+        self._history.lives.append(Life(number, self._clock(), failpoint=failpoints))
         arguments = ["--port", str(self.port), "--http-port", "0", "--data", str(self._data)]
         order = {
             "arguments": [*arguments, "--log-format", "json"],
@@ -99,6 +99,14 @@ class Server:
         await self._within(START_WITHIN_S, self._ready, "no ready line")
         if self.life.exit_code is not None:
             raise ServerError(self._with_log(f"the server ended with {self.life.exit_code}"))
+
+    async def fork_and_die(self, failpoint: str, *, within_s: float) -> bool:
+        """Begin a life that ends at a failpoint; False when it did not come by in time."""
+        await self.fork(failpoints=failpoint)
+        if await self.wait_ended(within_s):
+            return True
+        await self.kill()
+        return False
 
     async def wait_ended(self, timeout_s: float) -> bool:
         """Wait until the server has ended by itself; False when it did not."""
@@ -191,7 +199,8 @@ class Server:
     def _note_end(self, code: int) -> None:
         self.life.ended = self._clock()
         self.life.exit_code = code
-        self.life.how = self.life.how or "by itself"
+        died_there = self.life.failpoint and code == -signal.SIGKILL
+        self.life.how = self.life.how or ("failpoint" if died_there else "by itself")
         self._ended.set()
         if self.life.ready is OPEN_END:
             # Whoever waits for it shall not wait in vain.

@@ -40,12 +40,12 @@ def _noop(_: random.Random) -> ProbeSpec:
 
 
 def _steps(rng: random.Random) -> ProbeSpec:
-    return _stepped(_thread(steps=rng.randint(2, 8), metrics=True), rng.randint(5, 40))
+    return _stepped(_thread(steps=rng.randint(2, 6), metrics=True), rng.randint(2, 15))
 
 
 def _checkpoints(rng: random.Random) -> ProbeSpec:
-    spec = _thread(steps=rng.randint(4, 12), checkpoint_every=rng.randint(1, 2))
-    return _stepped(spec, rng.randint(20, 60))
+    spec = _thread(steps=rng.randint(4, 8), checkpoint_every=rng.randint(1, 2))
+    return _stepped(spec, rng.randint(5, 30))
 
 
 def _artifact(rng: random.Random) -> ProbeSpec:
@@ -81,12 +81,12 @@ def _asking(_: random.Random) -> ProbeSpec:
 
 
 def _long(rng: random.Random) -> ProbeSpec:
-    spec = _thread(steps=rng.randint(20, 40), checkpoint_every=2)
-    return _stepped(spec, 50)
+    spec = _thread(steps=rng.randint(15, 30), checkpoint_every=1)
+    return _stepped(spec, 30)
 
 
 def _mortal(_: random.Random) -> ProbeSpec:
-    return _stepped(_thread(steps=10), 100)
+    return _stepped(_thread(steps=6), 50)
 
 
 def _process(rng: random.Random) -> ProbeSpec:
@@ -129,11 +129,11 @@ SHAPES = {
             frozenset({"PROBE_REFUSED"}),
             asks=True,
         ),
-        Shape("long", 6, _long),
-        # Two lives of the server at most: the next one may find it poisoned.
+        Shape("long", 4, _long),
         Shape(
+            # Two lives of the server at most: the next one may find it poisoned.
             "mortal",
-            4,
+            3,
             _mortal,
             frozenset({"SUCCEEDED", "FAILED"}),
             frozenset({"POISON"}),
@@ -148,8 +148,8 @@ SHAPES = {
 def job_spec(shape: Shape, rng: random.Random) -> JobSpec:
     """A spec of this shape, whose retries come soon."""
     policy = RunPolicy(max_attempts=shape.max_attempts, backoff_multiplier=1.5)
-    policy.initial_backoff.FromMilliseconds(20)
-    policy.max_backoff.FromMilliseconds(200)
+    policy.initial_backoff.FromMilliseconds(1)
+    policy.max_backoff.FromMilliseconds(20)
     policy.cancel_grace.FromMilliseconds(1500)
     spec = JobSpec(policy=policy, display_name=shape.name)
     spec.probe.CopyFrom(shape.probe(rng))

@@ -71,6 +71,18 @@ def test_a_negative_duration_is_named(server):
     assert refused.fields == ["spec.policy.attempt_timeout"]
 
 
+@pytest.mark.parametrize("nanos", [-1, 1_000_000_000, 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize("field", ["policy.attempt_timeout", "policy.start_time"])
+def test_nanos_that_no_clock_has_are_named(server, field, nanos):
+    made = request()
+    made.spec.policy.attempt_timeout.seconds = 5
+    made.spec.policy.start_time.seconds = 2_000_000_000
+    getattr(made.spec.policy, field.rpartition(".")[2]).nanos = nanos
+    refused = server.refusal(SUBMIT, made)
+    assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_SPEC")
+    assert refused.fields == [f"spec.{field}"]
+
+
 def test_all_violations_come_at_once(server):
     made = request(project="NO PROJECT", priority=-1, queue="NO QUEUE", job_id="../../etc")
     fields = server.refusal(SUBMIT, made).fields
@@ -117,7 +129,7 @@ def test_a_filter_with_a_mistake_says_the_column(server):
     refused = server.refusal(JOBS + "ListJobs", made)
     assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_FILTER")
     assert refused.fields == ["filter"]
-    assert "column" in refused.details["BadRequest"].field_violations[0].description
+    assert refused.details["BadRequest"].field_violations[0].description.startswith("column ")
 
 
 def test_a_tampered_page_token_is_refused(server):

@@ -28,7 +28,7 @@ from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.library import Library
 from jobplane.engine.query.filter import parse_filter
-from jobplane.engine.query.page import JobQuery, Page, cut_page, page_limit
+from jobplane.engine.query.page import JobQuery, Page, cut_page, page_limit, size_of
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.queues import Planning
@@ -39,6 +39,7 @@ from jobplane.engine.store.database import Database, Read, Transaction, Write
 from jobplane.engine.store.groups import group_column
 from jobplane.engine.store.jobs import Stored
 from jobplane.engine.store.queues import QueueState
+from jobplane.engine.streams import Streams
 from jobplane.engine.watch.frame import Frame
 from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.stream import Interest, JobStream, Source
@@ -74,11 +75,13 @@ class Engine:
         library: Library,
         planning: Planning,
         obstacle: Obstacle,
+        streams: Streams,
         watch_max_age_s: Callable[[], float],
     ) -> None:
         self.registry = registry
         self.library = library
         self.planning = planning
+        self.streams = streams
         self._obstacle = obstacle
         self._database = database
         self._intake = intake
@@ -119,7 +122,7 @@ class Engine:
             )
 
         found = [self._with_progress(job) for job in await self._read(read)]
-        page, more = cut_page(found, limit=limit, max_bytes=query.max_bytes, size_of=_size_of)
+        page, more = cut_page(found, limit=limit, max_bytes=query.max_bytes, size_of=size_of)
         key = order.key_of(page[-1]) if more else ()
         return Page(page, self._tokens.encode(key, query.bound) if more else "")
 
@@ -391,13 +394,3 @@ class Engine:
         return await self._crossing.outcome(
             self._database.read(operation), timeout_s=CALL_TIMEOUT_S
         )
-
-
-def _size_of(job: Job) -> int:
-    """About how many bytes a job takes on the wire, at most."""
-    return (
-        600
-        + len(job.spec.params)
-        + len(job.spec.display_name)
-        + 2 * sum(len(key) + len(value) for key, value in job.labels.items())
-    )

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from jobplane.engine.api import Engine
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
+from jobplane.engine.content.landing import Landing
 from jobplane.engine.content.store import ContentStore
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.change import Change
@@ -20,10 +21,13 @@ from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.library import Library
 from jobplane.engine.query.token import PageTokens
+from jobplane.engine.scheduler.budget import Budget
 from jobplane.engine.scheduler.dependencies import Dependencies
 from jobplane.engine.scheduler.dispatcher import Dispatcher
+from jobplane.engine.scheduler.fair_share import Turns
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.loop import Loop
+from jobplane.engine.scheduler.packing import Capacity, nodes_of
 from jobplane.engine.scheduler.queues import Planning
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.scheduler.steering import Steering
@@ -31,12 +35,18 @@ from jobplane.engine.settings import EngineSettings
 from jobplane.engine.store import shared
 from jobplane.engine.store.database import Database, sqlite_url
 from jobplane.engine.store.migrate import migrate
+from jobplane.engine.streams import Streams
+from jobplane.engine.uploads import Uploads
+from jobplane.engine.watch.board import Board
 from jobplane.engine.watch.feed import Feed
 from jobplane.engine.watch.hub import Hub
 
 TOKEN_SECRET_BYTES = 32
+CHECKPOINT_INTERVAL_S = 0.25
 # What one server leaves behind another finds by itself.
 DEPENDENCY_INTERVAL_S = 1.0
+# A budget is overdrawn by at most this and the grace of a pause.
+BUDGET_INTERVAL_S = 1.0
 
 
 class House:
@@ -58,13 +68,18 @@ class House:
         self._randomness = randomness or SystemRandomness()
         # Names this life of the server: what another life was running is lost.
         self._worker = self._randomness.new_id(self._clock.now())
+        self._runnable: set[tuple[str, str]] = set()
         self.hub = Hub()
+        self.board = Board()
         self._steering = Steering(executors.values())
         self._build()
 
     def _build(self) -> None:
         settings, data = self._settings, self._settings.data_dir
         self._url = settings.database_url or sqlite_url(data / "jobplane.db")
+        self._capacity = Capacity(
+            nodes_of(settings.scheduler), patience_s=settings.scheduler.patience_s
+        )
         self.dependencies = Dependencies(clock=self._clock)
         self.database = Database(
             self._url,
@@ -73,6 +88,7 @@ class House:
             readers=settings.readers,
         )
         self.content = ContentStore(data / "content")
+        self.landing = Landing(data / "content" / "landing")
         self._files = ThreadPoolExecutor(settings.file_threads, thread_name_prefix="content")
         self.ledger = Ledger(
             database=self.database,
@@ -91,6 +107,9 @@ class House:
             worker=self._worker,
             attempts_folder=data / "attempts",
             attempt_timeout_s=self._attempt_timeout_s,
+            capacity=self._capacity,
+            turns=Turns(settings.scheduler.weights),
+            can_run=self._can_run,
         )
         self.reaper = Reaper(
             database=self.database,
@@ -100,8 +119,9 @@ class House:
             worker=self._worker,
             lease_s=settings.lease_s,
         )
-        feed = Feed(database=self.database, hub=self.hub)
+        feed = Feed(database=self.database, hub=self.hub, board=self.board)
         self._feed = feed
+        self._feed_loop = Loop(feed.step, name="feed", every_s=settings.feed_interval_s)
         self._dispatch_loop = Loop(self.dispatcher.step, name="dispatcher", every_s=0.5)
         self._dependency_loop = Loop(
             self._tell_dependents, name="dependencies", every_s=DEPENDENCY_INTERVAL_S
@@ -109,14 +129,21 @@ class House:
         self._loops = (
             self._dispatch_loop,
             self._dependency_loop,
+            Loop(
+                Budget(database=self.database, clock=self._clock).step,
+                name="budget",
+                every_s=BUDGET_INTERVAL_S,
+            ),
             Loop(self.reaper.step, name="reaper", every_s=settings.reaper_interval_s),
-            Loop(feed.step, name="feed", every_s=settings.feed_interval_s),
+            self._feed_loop,
+            Loop(self.database.checkpoint, name="checkpointer", every_s=CHECKPOINT_INTERVAL_S),
         )
 
     async def start(self) -> Engine:
         """Open the store, take up what was left, and begin to run jobs."""
         await asyncio.to_thread(self._open)
         self.hub.start(asyncio.get_running_loop())
+        self.board.start(asyncio.get_running_loop())
         secret = await asyncio.to_thread(self._page_token_secret)
         crossing = Crossing(asyncio.get_running_loop())
         self.library = Library(
@@ -125,11 +152,25 @@ class House:
             tokens=PageTokens(secret),
             crossing=crossing,
             files=self._files,
+            uploads=Uploads(
+                database=self.database,
+                content=self.content,
+                landing=self.landing,
+                crossing=crossing,
+                files=self._files,
+                clock=self._clock,
+                settings=self._settings,
+            ),
         )
         engine = Engine(
             database=self.database,
             registry=self._registry,
-            intake=Intake(registry=self._registry, clock=self._clock, randomness=self._randomness),
+            intake=Intake(
+                registry=self._registry,
+                clock=self._clock,
+                randomness=self._randomness,
+                misfit=self._capacity.misfit,
+            ),
             ledger=self.ledger,
             hub=self.hub,
             clock=self._clock,
@@ -144,6 +185,14 @@ class House:
                 on_change=self._dispatch_loop.wake,
             ),
             obstacle=self._obstacle,
+            streams=Streams(
+                database=self.database,
+                board=self.board,
+                clock=self._clock,
+                tokens=PageTokens(secret),
+                crossing=crossing,
+                max_age_s=self._watch_max_age_s,
+            ),
             watch_max_age_s=self._watch_max_age_s,
         )
         for loop in self._loops:
@@ -154,6 +203,7 @@ class House:
         self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         migrate(self._url, now=self._clock.now())
         self.content.start()
+        self.landing.start()
         self.database.start()
         for executor in self._executors.values():
             executor.start(self.ledger)
@@ -173,6 +223,7 @@ class House:
         """Start no more attempts, and have every watch end."""
         self.dispatcher.paused = True
         self.hub.drain()
+        self.board.drain()
 
     async def stop(self, grace_s: float) -> None:
         """End live attempts so that they can be taken up again, then close the store."""
@@ -193,12 +244,22 @@ class House:
     def _committed(self, changes: Sequence[Change]) -> None:
         """What follows a commit: watchers hear, attempts are steered, claims are made."""
         self.hub.publish(changes)
+        if changes and self.board.watchers:
+            self.board.note(changes)
+            self._feed_loop.wake()
         self._steering.follow(changes)
+        self.dispatcher.follow(changes)
         unblocked = self.dependencies.take_unblocked()
         if unblocked or any(_frees_or_needs_a_slot(change) for change in changes):
             self._dispatch_loop.wake()
         if self.dependencies.is_left_over:
             self._dependency_loop.wake()
+
+    def _can_run(self, lane: str, kind: str) -> bool:
+        # What is installed stays so while the server runs, and to look is dear.
+        if (lane, kind) not in self._runnable and not self._obstacle(lane, kind):
+            self._runnable.add((lane, kind))
+        return (lane, kind) in self._runnable
 
     def _obstacle(self, lane: str, kind: str) -> str:
         """Why no attempt of such a job can start on this server; empty when one can."""
@@ -244,5 +305,5 @@ class House:
 def _frees_or_needs_a_slot(change: Change) -> bool:
     before = change.before
     if change.job.status is JobStatus.QUEUED:
-        return True
+        return change.job.wait is None
     return before is not None and before.status.is_active and not change.job.status.is_active

@@ -1,7 +1,7 @@
 """Intake: from a request to a job that is durable, or a refusal that says why."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,19 +12,20 @@ from sqlalchemy import Connection
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.dataset import dataset_name
 from jobplane.engine.domain.errors import (
     DuplicateRequestError,
     IdempotencyKeyReusedError,
     InvalidSpecError,
     JobIdTakenError,
     KindUnavailableError,
-    NotEnabledError,
     QueueClosedError,
     ReferenceNotFoundError,
     Violation,
 )
-from jobplane.engine.domain.job import InputRef, Job, JobSpec, job_name
+from jobplane.engine.domain.job import InputRef, Job, JobSpec, Resources, job_name
 from jobplane.engine.domain.policy import merged
+from jobplane.engine.domain.standing import NO_RESOURCES
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.domain.submission import Accepted, DuplicatePolicy, Submission
 from jobplane.engine.kinds.base import Kind
@@ -32,7 +33,7 @@ from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.kinds.settle import readable, settle
 from jobplane.engine.scheduler import dependencies, quota
 from jobplane.engine.scheduler.dependencies import Awaited
-from jobplane.engine.store import artifacts, jobs, keys, queues
+from jobplane.engine.store import artifacts, content, datasets, jobs, keys, queues
 from jobplane.engine.store.database import Transaction
 from jobplane.engine.store.loads import Deltas
 
@@ -52,10 +53,19 @@ class Prepared:
 class Intake:
     """Checks submissions and makes jobs of them."""
 
-    def __init__(self, *, registry: Registry, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        clock: Clock,
+        randomness: Randomness,
+        misfit: Callable[[Resources], str],
+    ) -> None:
         self._registry = registry
         self._clock = clock
         self._randomness = randomness
+        # The resource of which no machine has enough, or "".
+        self._misfit = misfit
 
     def prepare(self, submission: Submission) -> Prepared:
         """Apply the kind's rules and defaults; needs no store."""
@@ -66,6 +76,7 @@ class Intake:
         settled = settle(self._registry, kind, spec)
         violations = [
             *_input_violations(kind, spec),
+            *self._resource_violations(spec.resources),
             *dependencies.violations(submission),
             *settled.violations,
         ]
@@ -74,6 +85,15 @@ class Intake:
         spec = replace(spec, params=settled.params, policy=merged(spec.policy, kind.policy))
         submission = replace(submission, spec=spec, labels={**submission.labels, **settled.labels})
         return Prepared(submission, kind, settled.isolation.value, fingerprint_of(submission))
+
+    def _resource_violations(self, resources: Resources) -> list[Violation]:
+        name = "" if resources == NO_RESOURCES else self._misfit(resources)
+        if not name:
+            return []
+        text = f"{getattr(resources, name)} is more than any machine here has"
+        if name == "gpu_type":
+            text = f"no machine here has GPUs of type {resources.gpu_type!r}"
+        return [Violation(f"spec.resources.{name}", text)]
 
     def check(self, connection: Connection, prepared: Prepared) -> Accepted:
         """What `accept` would give, with nothing written."""
@@ -84,6 +104,11 @@ class Intake:
         _admit(connection, prepared.submission, now)
         upstreams = _upstreams(connection, prepared.submission)
         return Accepted(self._new_job(connection, prepared, upstreams, now))
+
+    def resolve(self, connection: Connection, submission: Submission) -> None:
+        """Refuse references to what does not exist; a queue or quota may change until it counts."""
+        _upstreams(connection, submission)
+        _with_inputs(connection, submission)
 
     def accept(self, transaction: Transaction, prepared: Prepared) -> Accepted:
         """Make the job durable, or give the one that an earlier request made."""
@@ -98,6 +123,7 @@ class Intake:
         job = self._new_job(connection, prepared, upstreams, now)
         change = lifecycle.submitted(job, now)
         stored = jobs.create(transaction, change, lane=prepared.lane)
+        content.need_inputs(connection, stored.pk, stored.job.spec)
         if submission.idempotency_key:
             keys.use(
                 connection,
@@ -257,12 +283,31 @@ def _with_inputs(connection: Connection, submission: Submission) -> JobSpec:
 
 def _pinned(connection: Connection, project: str, role: str, ref: InputRef) -> InputRef:
     field = f"spec.inputs[{role}]"
-    if not ref.artifact:
-        raise NotEnabledError(f"{field}: inputs by dataset or uri")
-    artifact = artifacts.find_by_name(connection, ref.artifact)
-    if artifact is None or artifact.project != project:
-        raise ReferenceNotFoundError(f"{field}.artifact", ref.artifact)
-    if ref.sha256 and ref.sha256 != artifact.sha256:
-        message = f"the content of {ref.artifact} has the digest {artifact.sha256}"
+    if ref.uri:
+        message = (
+            "this server reads from no URI: its list of allowed ones is empty; upload the "
+            "content with UploadArtifact and refer to the artifact"
+        )
+        raise InvalidSpecError([Violation(f"{field}.uri", message)])
+    resource, sha256 = _content_of(connection, project, field, ref)
+    if ref.sha256 and ref.sha256 != sha256:
+        message = f"the content of {resource} has the digest {sha256}"
         raise InvalidSpecError([Violation(f"{field}.sha256", message)])
-    return replace(ref, sha256=artifact.sha256)
+    return replace(ref, sha256=sha256)
+
+
+def _content_of(connection: Connection, project: str, field: str, ref: InputRef) -> tuple[str, str]:
+    """Name and digest of what a reference names."""
+    if ref.artifact:
+        artifact = artifacts.find_by_name(connection, ref.artifact)
+        if artifact is None or artifact.project != project:
+            raise ReferenceNotFoundError(f"{field}.artifact", ref.artifact)
+        return ref.artifact, artifact.sha256
+    name = dataset_name(project, ref.dataset_id, ref.dataset_version)
+    dataset = datasets.find(connection, project, ref.dataset_id, ref.dataset_version)
+    if dataset is None:
+        raise ReferenceNotFoundError(f"{field}.dataset", name)
+    if ref.dataset_format and ref.dataset_format != dataset.format:
+        message = f"{name} has the format {dataset.format!r}"
+        raise InvalidSpecError([Violation(f"{field}.dataset.format", message)])
+    return name, dataset.sha256

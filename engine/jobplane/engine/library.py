@@ -19,13 +19,15 @@ from jobplane.engine.domain.errors import (
     OffsetPastEndError,
     ResultNotReadyError,
 )
+from jobplane.engine.domain.upload import Uploaded, UploadHeader
 from jobplane.engine.query.evaluate import evaluate_artifact
 from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.page import Page, page_limit
 from jobplane.engine.query.schema import ARTIFACT_FIELDS
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.store import artifacts, jobs
-from jobplane.engine.store.database import Database, Read, Write
+from jobplane.engine.store.database import Database, Read
+from jobplane.engine.uploads import Uploads
 
 T = TypeVar("T")
 CALL_TIMEOUT_S = 30.0
@@ -64,12 +66,14 @@ class Library:
         tokens: PageTokens,
         crossing: Crossing,
         files: ThreadPoolExecutor,
+        uploads: Uploads,
     ) -> None:
         self._database = database
         self._content = content
         self._tokens = tokens
         self._crossing = crossing
         self._files = files
+        self._uploads = uploads
         self._verified: dict[str, str] = {}
 
     async def list_artifacts(self, query: ArtifactQuery) -> Page[Artifact]:
@@ -141,9 +145,9 @@ class Library:
         if offset == 0 and not limit:
             self._note_verified(artifact.sha256, source.identity)
 
-    def close(self) -> None:
-        """Finish what is being read, and take up nothing more."""
-        self._files.shutdown(cancel_futures=True)
+    async def upload(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
+        """Durable content from what a caller sends."""
+        return await self._uploads.receive(header, chunks)
 
     def _opened(self, artifact: Artifact) -> ContentReader:
         try:
@@ -164,11 +168,6 @@ class Library:
 
     async def _in_thread(self, operation: Callable[[], T]) -> T:
         return await self._crossing.outcome(self._files.submit(operation), timeout_s=CALL_TIMEOUT_S)
-
-    async def _write(self, operation: Write[T]) -> T:
-        return await self._crossing.outcome(
-            self._database.write(operation), timeout_s=CALL_TIMEOUT_S
-        )
 
     async def _read(self, operation: Read[T]) -> T:
         return await self._crossing.outcome(

@@ -5,6 +5,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """A machine that jobs may be placed on, and what it has."""
+
+    name: str
+    cpu: float
+    memory_bytes: int
+    # How many GPUs of each type.
+    gpus: Mapping[str, int] = field(default_factory=dict[str, int])
+    # Capacity that may be taken away: only for jobs that are fine with it.
+    spot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """What there is to share, and how."""
+
+    # Empty means this machine, with its cores and its memory, and no GPU.
+    nodes: tuple[NodeSettings, ...] = ()
+    # Weight of a project's share; those that are not named weigh 1.
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    # A job that does not fit for so long gets a machine reserved.
+    patience_s: float = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -18,10 +45,22 @@ class EngineSettings:
     readers: int = 4
     # Threads that read and write content for callers.
     file_threads: int = 8
+    max_upload_bytes: int = 16 * GIB
+    # Uploads at once.
+    max_uploads: int = 64
+    # Bytes of uploads that broke off; more of them are refused until some are gone.
+    max_landing_bytes: int = 64 * GIB
+    # How long an upload that broke off can be gone on with.
+    landing_keep_s: float = 86_400.0
+    # A sender that sends nothing for so long is cut off.
+    upload_idle_s: float = 60.0
+    # How long an upload stays that no data set and no job needs; 0 is for ever.
+    upload_retention_s: float = 90 * 86_400.0
     # An attempt that is not heard of for so long is lost.
     lease_s: float = 30.0
     reaper_interval_s: float = 0.2
     feed_interval_s: float = 1.0
     watch_max_age_s: float = 3600.0
+    scheduler: SchedulerSettings = SchedulerSettings()
     # Settings of each kind, by its name.
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])

@@ -297,16 +297,31 @@ class UploadArtifactRequest(_message.Message):
         SHA256_FIELD_NUMBER: _builtins.int
         SIZE_BYTES_FIELD_NUMBER: _builtins.int
         LABELS_FIELD_NUMBER: _builtins.int
+        OFFSET_FIELD_NUMBER: _builtins.int
+        ASKS_RECEIVED_FIELD_NUMBER: _builtins.int
         project: _builtins.str
         """Project id."""
         filename: _builtins.str
-        """For display only; one line of at most 255 bytes without "/" and "\\"."""
+        """For display only; a plain name of at most 255 bytes on every system: no "/", "\\\\" or
+        ":" nor what looks like one, no control or formatting characters, no device name.
+        Kept in Unicode form NFC, and from the first upload of the same content.
+        """
         media_type: _builtins.str
-        """type/subtype, default "application/octet-stream"."""
+        """type/subtype; by default by the filename, else "application/octet-stream"."""
         sha256: _builtins.str
-        """SHA-256 of the whole content in lower-case hex; what arrives is held to it."""
+        """SHA-256 of the whole content in lower-case hex; what arrives is held to it. Without it
+        nothing is deduplicated or gone on with, and size_bytes is needed.
+        """
         size_bytes: _builtins.int
-        """Size of the whole content; what arrives is held to it. At most the server's limit."""
+        """Size of the whole content; what arrives is held to it. At most the server's limit.
+        0 when it is not known up front.
+        """
+        offset: _builtins.int
+        """Where the first chunk belongs: at most the received_bytes that were answered before,
+        else OUT_OF_RANGE, reason OFFSET_PAST_END. 0 starts again. Needs sha256.
+        """
+        asks_received: _builtins.bool
+        """Only asks how much of the content is here; no chunks follow. Needs sha256."""
         @_builtins.property
         def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
             """At most 64, as in SubmitJobRequest."""
@@ -320,10 +335,12 @@ class UploadArtifactRequest(_message.Message):
             sha256: _builtins.str = ...,
             size_bytes: _builtins.int = ...,
             labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+            offset: _builtins.int = ...,
+            asks_received: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["filename", b"filename", "labels", b"labels", "media_type", b"media_type", "project", b"project", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["asks_received", b"asks_received", "filename", b"filename", "labels", b"labels", "media_type", b"media_type", "offset", b"offset", "project", b"project", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,21 +374,25 @@ class UploadArtifactResponse(_message.Message):
 
     ARTIFACT_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
     """True when it was there before."""
+    received_bytes: _builtins.int
+    """How many bytes of the content are here, from its start."""
     @_builtins.property
     def artifact(self) -> _artifact_pb2.Artifact:
-        """The stored content, projects/{project}/artifacts/{sha256}."""
+        """The stored content, projects/{project}/artifacts/{sha256}; unset while it is not complete."""
 
     def __init__(
         self,
         *,
         artifact: _artifact_pb2.Artifact | None = ...,
         deduplicated: _builtins.bool = ...,
+        received_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "deduplicated", b"deduplicated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "deduplicated", b"deduplicated", "received_bytes", b"received_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

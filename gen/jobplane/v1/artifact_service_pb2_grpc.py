@@ -97,6 +97,8 @@ class ArtifactServiceServicer:
     def UploadArtifact(self, request_iterator, context):
         """UploadArtifact stores content by its digest, before a submit refers to it: a header,
         then chunks. Content that the project has already is answered after the header alone.
+        An upload that broke off is gone on with: ask with asks_received, then send the rest
+        with offset. What came of it is kept for a day by default.
         Over REST the body is one JSON message per line, bytes in base64.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

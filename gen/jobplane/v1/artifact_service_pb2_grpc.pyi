@@ -44,6 +44,8 @@ class ArtifactServiceStub:
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]
     """UploadArtifact stores content by its digest, before a submit refers to it: a header,
     then chunks. Content that the project has already is answered after the header alone.
+    An upload that broke off is gone on with: ask with asks_received, then send the rest
+    with offset. What came of it is kept for a day by default.
     Over REST the body is one JSON message per line, bytes in base64.
     """
 
@@ -63,6 +65,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]  # type: ignore[assignment]
     """UploadArtifact stores content by its digest, before a submit refers to it: a header,
     then chunks. Content that the project has already is answered after the header alone.
+    An upload that broke off is gone on with: ask with asks_received, then send the rest
+    with offset. What came of it is kept for a day by default.
     Over REST the body is one JSON message per line, bytes in base64.
     """
 
@@ -109,6 +113,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_artifact_service_pb2.UploadArtifactResponse, _abc.Awaitable[_artifact_service_pb2.UploadArtifactResponse]]:
         """UploadArtifact stores content by its digest, before a submit refers to it: a header,
         then chunks. Content that the project has already is answered after the header alone.
+        An upload that broke off is gone on with: ask with asks_received, then send the rest
+        with offset. What came of it is kept for a day by default.
         Over REST the body is one JSON message per line, bytes in base64.
         """
 

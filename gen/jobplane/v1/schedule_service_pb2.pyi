@@ -34,26 +34,107 @@ class _OverlapPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Overlap
     OVERLAP_POLICY_SKIP: _OverlapPolicy.ValueType  # 1
     """Does not fire."""
     OVERLAP_POLICY_QUEUE_ONE: _OverlapPolicy.ValueType  # 2
-    """Keeps one fire waiting."""
+    """Keeps one fire waiting, the latest."""
     OVERLAP_POLICY_CANCEL_RUNNING: _OverlapPolicy.ValueType  # 3
-    """Cancels the job first."""
+    """Cancels the job, and fires once it has ended."""
     OVERLAP_POLICY_ALLOW: _OverlapPolicy.ValueType  # 4
     """Runs side by side."""
 
 class OverlapPolicy(_OverlapPolicy, metaclass=_OverlapPolicyEnumTypeWrapper):
-    """OverlapPolicy says what a fire does while the job of the one before is not finished."""
+    """OverlapPolicy says what a fire does while a job of the schedule is not finished."""
 
 OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.ValueType  # 0
 """Same as SKIP."""
 OVERLAP_POLICY_SKIP: OverlapPolicy.ValueType  # 1
 """Does not fire."""
 OVERLAP_POLICY_QUEUE_ONE: OverlapPolicy.ValueType  # 2
-"""Keeps one fire waiting."""
+"""Keeps one fire waiting, the latest."""
 OVERLAP_POLICY_CANCEL_RUNNING: OverlapPolicy.ValueType  # 3
-"""Cancels the job first."""
+"""Cancels the job, and fires once it has ended."""
 OVERLAP_POLICY_ALLOW: OverlapPolicy.ValueType  # 4
 """Runs side by side."""
 Global___OverlapPolicy: _TypeAlias = OverlapPolicy  # noqa: Y015
+
+@_typing.final
+class ScheduleFire(_message.Message):
+    """ScheduleFire is one decision: what became of a nominal time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ScheduleFire._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: ScheduleFire._Outcome.ValueType  # 0
+        OUTCOME_SUBMITTED: ScheduleFire._Outcome.ValueType  # 1
+        """A job was submitted, or had been for this time."""
+        OUTCOME_SKIPPED: ScheduleFire._Outcome.ValueType  # 2
+        """The job before was not finished, or another fire took its place."""
+        OUTCOME_WAITING: ScheduleFire._Outcome.ValueType  # 3
+        """Waits for the job before."""
+        OUTCOME_MISSED: ScheduleFire._Outcome.ValueType  # 4
+        """The server came to it too late."""
+        OUTCOME_REFUSED: ScheduleFire._Outcome.ValueType  # 5
+        """The submit was refused; reason and message say why. It is not tried again."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """Outcome may grow."""
+
+    OUTCOME_UNSPECIFIED: ScheduleFire.Outcome.ValueType  # 0
+    OUTCOME_SUBMITTED: ScheduleFire.Outcome.ValueType  # 1
+    """A job was submitted, or had been for this time."""
+    OUTCOME_SKIPPED: ScheduleFire.Outcome.ValueType  # 2
+    """The job before was not finished, or another fire took its place."""
+    OUTCOME_WAITING: ScheduleFire.Outcome.ValueType  # 3
+    """Waits for the job before."""
+    OUTCOME_MISSED: ScheduleFire.Outcome.ValueType  # 4
+    """The server came to it too late."""
+    OUTCOME_REFUSED: ScheduleFire.Outcome.ValueType  # 5
+    """The submit was refused; reason and message say why. It is not tried again."""
+
+    NOMINAL_TIME_FIELD_NUMBER: _builtins.int
+    LAST_NOMINAL_TIME_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    outcome: Global___ScheduleFire.Outcome.ValueType
+    job: _builtins.str
+    """Name of the job that was submitted; of one that was skipped, the job that was in its way."""
+    reason: _builtins.str
+    """UPPER_SNAKE; of a refusal, the reason of its error."""
+    message: _builtins.str
+    @_builtins.property
+    def nominal_time(self) -> _timestamp_pb2.Timestamp:
+        """Time that the cron expression names; of a trigger, the time of the call."""
+
+    @_builtins.property
+    def last_nominal_time(self) -> _timestamp_pb2.Timestamp:
+        """Set when this stands for several nominal times in a row: the last of them."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        nominal_time: _timestamp_pb2.Timestamp | None = ...,
+        last_nominal_time: _timestamp_pb2.Timestamp | None = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___ScheduleFire.Outcome.ValueType = ...,
+        job: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "last_nominal_time", b"last_nominal_time", "nominal_time", b"nominal_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "job", b"job", "last_nominal_time", b"last_nominal_time", "message", b"message", "nominal_time", b"nominal_time", "outcome", b"outcome", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduleFire: _TypeAlias = ScheduleFire  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):
@@ -77,30 +158,42 @@ class Schedule(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    RECENT_FIRES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """projects/{project}/schedules/{schedule_id}"""
     cron: _builtins.str
-    """Five fields: minute, hour, day of month, month, day of week; names and ranges allowed."""
+    """Five fields: minute, hour, day of month, month, day of week; names, ranges, steps and lists
+    allowed, and L (last day), FRIL (last Friday) and MON#2 (second Monday).
+    """
     time_zone: _builtins.str
-    """IANA zone, default "UTC". A time that a clock change skips fires once, right after it."""
+    """IANA zone, default "UTC". A time that a clock change skips fires once, right after it; one
+    that comes twice fires once, at first. With every hour of the day it names no time of day,
+    and goes on through the repeated hour.
+    """
     overlap_policy: Global___OverlapPolicy.ValueType
     paused: _builtins.bool
     """Fires only by TriggerSchedule."""
     pause_reason: _builtins.str
     """Why it is paused; at most 1024 bytes."""
     pause_after_failures: _builtins.int
-    """Pauses after this many failed jobs in a row, at most 1000; 0 means never."""
+    """Pauses after this many failed jobs in a row, at most 1000; 0 means never. Cancelled jobs
+    and refused submits do not count.
+    """
     etag: _builtins.str
     """Opaque; changes on every change."""
     creator: _builtins.str
     """Principal whose rights the fired jobs have; set by the server."""
     @_builtins.property
     def catchup_window(self) -> _duration_pb2.Duration:
-        """How late a missed fire may still run; 0 s..31 d, default 60 s."""
+        """How late a missed fire may still run; 0 s..31 d, default 60 s. Of several missed fires ALLOW
+        runs each, in order; the other policies run the latest. Up to 30 s late is never missed.
+        """
 
     @_builtins.property
     def jitter(self) -> _duration_pb2.Duration:
-        """Random delay added to each fire, 0 s..1 h, default 0 s."""
+        """Delay of up to so much for each fire, the same whenever it is computed and never past the
+        next nominal time; 0 s..1 h, default 0 s.
+        """
 
     @_builtins.property
     def template(self) -> _job_service_pb2.SubmitJobRequest:
@@ -110,7 +203,7 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def next_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """Next five fire times; set by the server."""
+        """Next five fire times, with jitter; none while paused. Set by the server."""
 
     @_builtins.property
     def recent_jobs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -123,6 +216,10 @@ class Schedule(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Set by the server."""
+
+    @_builtins.property
+    def recent_fires(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleFire]:
+        """What became of the last ten nominal times, newest first; set by the server."""
 
     def __init__(
         self,
@@ -143,10 +240,11 @@ class Schedule(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         creator: _builtins.str = ...,
+        recent_fires: _abc.Iterable[Global___ScheduleFire] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "create_time", b"create_time", "jitter", b"jitter", "template", b"template", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "create_time", b"create_time", "creator", b"creator", "cron", b"cron", "etag", b"etag", "jitter", b"jitter", "name", b"name", "next_times", b"next_times", "overlap_policy", b"overlap_policy", "pause_after_failures", b"pause_after_failures", "pause_reason", b"pause_reason", "paused", b"paused", "recent_jobs", b"recent_jobs", "template", b"template", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catchup_window", b"catchup_window", "create_time", b"create_time", "creator", b"creator", "cron", b"cron", "etag", b"etag", "jitter", b"jitter", "name", b"name", "next_times", b"next_times", "overlap_policy", b"overlap_policy", "pause_after_failures", b"pause_after_failures", "pause_reason", b"pause_reason", "paused", b"paused", "recent_fires", b"recent_fires", "recent_jobs", b"recent_jobs", "template", b"template", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

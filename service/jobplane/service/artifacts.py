@@ -4,8 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
+from jobplane.engine.domain.errors import InvalidSpecError, Violation
 from jobplane.engine.library import ArtifactQuery
-from jobplane.service.convert.artifact import ChunkEncoder, artifact_to_wire
+from jobplane.service.convert.artifact import (
+    ChunkEncoder,
+    artifact_to_wire,
+    header_from_wire,
+)
+from jobplane.service.convert.scalar import optional
 from jobplane.service.library_port import LibraryPort
 from jobplane.service.names import split_artifact_name, split_artifact_parent
 from jobplane.service.rpc.call import Call
@@ -68,5 +74,27 @@ class ArtifactService:
             async for frame in frames:
                 yield frame
 
+    async def UploadArtifact(
+        self, requests: AsyncIterator[wire.UploadArtifactRequest], call: Call
+    ) -> wire.UploadArtifactResponse:
+        """Take in content: a header, then chunks."""
+        del call
+        first = await anext(requests, None)
+        if first is None or not first.HasField("header"):
+            raise InvalidSpecError([Violation("header", "the first message must be the header")])
+        uploaded = await self._library.upload(header_from_wire(first.header), _chunks(requests))
+        return wire.UploadArtifactResponse(
+            artifact=optional(uploaded.artifact, artifact_to_wire),
+            deduplicated=uploaded.deduplicated,
+            received_bytes=uploaded.received_bytes,
+        )
+
     async def _artifact(self, name: str) -> "Artifact":
         return await self._library.get_artifact(*split_artifact_name(name))
+
+
+async def _chunks(requests: AsyncIterator[wire.UploadArtifactRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.HasField("header"):
+            raise InvalidSpecError([Violation("header", "only the first message may be one")])
+        yield request.chunk

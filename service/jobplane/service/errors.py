@@ -101,7 +101,8 @@ def _blames(attribute: str) -> Callable[[Any], Sequence[Violation]]:
     """One violation of the field that the error names."""
 
     def build(error: EngineError) -> Sequence[Violation]:
-        return (Violation(str(getattr(error, attribute)), error.message),)
+        field = str(getattr(error, attribute))
+        return (Violation(field, error.message.removeprefix(f"{field}: ")),)
 
     return build
 
@@ -177,6 +178,7 @@ TABLE: Mapping[type[EngineError], Row] = {
     errors.JobIdTakenError: Row(
         Code.ALREADY_EXISTS, (_resource(_JOB, "job"),), metadata=_bare_job_id
     ),
+    errors.AlreadyExistsError: Row(Code.ALREADY_EXISTS, (_resource("", "resource"),)),
     errors.JobNotFoundError: Row(Code.NOT_FOUND, (_resource(_JOB, "job"),)),
     errors.JobExpiredError: Row(
         Code.NOT_FOUND,

@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from jobplane.engine.content.reading import Chunk
 from jobplane.engine.domain.artifact import Artifact
+from jobplane.engine.domain.upload import Uploaded, UploadHeader
 from jobplane.engine.library import ArtifactQuery
 from jobplane.engine.query.page import Page
 
@@ -36,6 +37,10 @@ class LibraryPort(Protocol):
         expected_sha256: str = "",
     ) -> AsyncIterator[T]:
         """Read a range of the content."""
+        ...
+
+    async def upload(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
+        """Make content durable."""
         ...
 
 

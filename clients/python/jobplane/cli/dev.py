@@ -20,7 +20,8 @@ INSTALL = "pip install 'jobplane[server]'"
 @click.option("--http-port", type=click.IntRange(0, 65535), default=8070, show_default=True)
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    # Whether it can be used the server says, in one line.
+    type=click.Path(path_type=Path),
     default=Path(".jobplane"),
     show_default=True,
     help="Folder that keeps jobs and artifacts.",

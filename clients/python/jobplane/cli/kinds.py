@@ -26,7 +26,17 @@ TYPE_NAMES = {
 }
 
 
-@click.group()
+class ListedByDefault(click.Group):
+    """Group that lists when no command of it is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put in the command where there is none, or only its options."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["ls", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=ListedByDefault)
 def kinds() -> None:
     """Show what can be run."""
 

@@ -51,7 +51,7 @@ class JobplaneError(Exception):
         told = [
             f"  {item.field}: {item.description}"
             for item in self.violations
-            if item.description not in self.message
+            if item.description.removesuffix("…") not in self.message
         ]
         return "\n".join([self.message, *told])
 

@@ -26,6 +26,11 @@ class Arrival:
         self._digest = hashlib.sha256()
         self.received = 0
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether nobody can go on with it: it has no digest, or another one runs."""
+        return self.path.name.startswith(_LOOSE)
+
     def go_on(self, offset: int) -> None:
         """Keep so many of the bytes that are here, and drop the rest."""
         with plain_errors():

@@ -151,6 +151,20 @@ class JobIdTakenError(EngineError):
 
 
 @dataclass(eq=False)
+class AlreadyExistsError(EngineError):
+    """The name is taken by something else."""
+
+    reason: ClassVar[str] = "ALREADY_EXISTS"
+    resource: str
+    difference: str = ""
+
+    @property
+    def message(self) -> str:
+        difference = f" with another {self.difference}" if self.difference else ""
+        return f"{self.resource} exists{difference}; choose another name"
+
+
+@dataclass(eq=False)
 class JobNotFoundError(EngineError):
     """No such job."""
 

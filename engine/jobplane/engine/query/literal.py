@@ -49,8 +49,8 @@ def _enum(text: str, field: Field) -> str:
     # JOB_STATUS_RUNNING is how the wire spells RUNNING.
     prefixed = max((n for n in names if upper.endswith(f"_{n}")), key=len, default="")
     close = [prefixed] if prefixed else get_close_matches(upper, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise ValueError(f"{field.name} has no value {text!r}{hint} Values: {', '.join(names)}")
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"{field.name} has no value {text!r}; {hint}Values: {', '.join(names)}")
 
 
 def _bool(text: str, field: Field) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
+from jobplane.engine.domain.job import Job
 from jobplane.engine.query.expression import Expression
 from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.order import Order, parse_order
@@ -75,3 +76,14 @@ def cut_page(
             return tuple(items), True
         items.append(row)
     return tuple(items), False
+
+
+def size_of(job: Job) -> int:
+    """About how many bytes a job takes on the wire, at most."""
+    return (
+        600
+        + len(job.spec.params)
+        + len(job.spec.display_name)
+        + (len(job.result.details) if job.result else 0)
+        + 2 * sum(len(key) + len(value) for key, value in job.labels.items())
+    )

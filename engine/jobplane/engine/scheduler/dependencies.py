@@ -179,7 +179,8 @@ def wait_of(found: Sequence[Awaited]) -> Wait | None:
 
 def waiting_for(number: int, name: str) -> str:
     """The sentence about what a job waits for."""
-    others = f" and {number - 1} other jobs" if number > 1 else ""
+    more = number - 1
+    others = f" and {more} other job{'s' if more > 1 else ''}" if more else ""
     return f"it waits for {name or 'a job that was purged'}{others}"
 
 

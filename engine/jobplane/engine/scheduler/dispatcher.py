@@ -1,26 +1,41 @@
 """Starts jobs: claims what may run, as many as there are free slots."""
 
 import logging
-from collections.abc import Callable
+import math
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
-from jobplane.engine.content.store import ContentStore
+from jobplane.engine.content.port import ContentPort
 from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.artifact import Artifact
 from jobplane.engine.domain.attempt import Assignment, Broke, InputContent
+from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.domain.job import Failure, FailureCategory, InputRef, Job, JobSpec
+from jobplane.engine.domain.standing import NO_RESOURCES
 from jobplane.engine.executors.port import Executor
-from jobplane.engine.scheduler.ledger import Ledger
-from jobplane.engine.store import artifacts, jobs
+from jobplane.engine.scheduler.fair_share import Candidate, Decision, Turns
+from jobplane.engine.scheduler.ledger import Fence, Ledger
+from jobplane.engine.scheduler.packing import Capacity
+from jobplane.engine.scheduler.quota import Gates
+from jobplane.engine.store import artifacts, jobs, loads, queues
+from jobplane.engine.store.codec import resources_from_row
 from jobplane.engine.store.database import Database, Transaction
 from jobplane.engine.store.jobs import Stored
+from jobplane.engine.store.loads import Line
 
 log = logging.getLogger(__name__)
 CLAIM_LIMIT = 64
 WRITE_TIMEOUT_S = 30.0
+RECONCILE_S = 5.0
 
 
 class Dispatcher:
@@ -30,13 +45,16 @@ class Dispatcher:
         self,
         *,
         database: Database,
-        content: ContentStore,
+        content: ContentPort,
         executors: dict[str, Executor],
         ledger: Ledger,
         clock: Clock,
         worker: str,
         attempts_folder: Path,
         attempt_timeout_s: Callable[[JobSpec], float | None],
+        capacity: Capacity,
+        turns: Turns,
+        can_run: Callable[[str, str], bool],
     ) -> None:
         self._database = database
         self._content = content
@@ -46,18 +64,45 @@ class Dispatcher:
         self._worker = worker
         self._attempts_folder = attempts_folder
         self._attempt_timeout_s = attempt_timeout_s
+        self._capacity = capacity
+        self._turns = turns
+        self._can_run = can_run
+        # Guards the capacity: claims, ends and this loop come from threads of their own.
+        self._lock = threading.RLock()
+        # What the present claim holds, as long as it is not durable.
+        self._placed: list[Fence] = []
+        self._reconciled_s = 0.0
         self.paused = False
 
     def step(self) -> int:
         """Start what can be started; how many attempts were launched."""
+        self._reconcile()
         return sum(self._fill(lane, executor) for lane, executor in self._executors.items())
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        """Give back what attempts held that are over."""
+        with self._lock:
+            for change in changes:
+                before, job = change.before, change.job
+                if before is None or not before.status.is_active:
+                    continue
+                if not job.status.is_active or job.attempt != before.attempt:
+                    self._capacity.release((job.project, job.job_id, before.attempt))
+
+    def _reconcile(self) -> None:
+        """Give back what attempts held that ended unseen, by the word of another server."""
+        now_s = self._clock.now().timestamp()
+        if now_s - self._reconciled_s < RECONCILE_S:
+            return
+        self._reconciled_s = now_s
+        with self._lock:
+            for fence in [one for one in self._capacity.held if not self._ledger.is_live(one)]:
+                self._capacity.release(fence)
 
     def _fill(self, lane: str, executor: Executor) -> int:
         launched = 0
         while not self.paused and (free := min(executor.free_slots(), CLAIM_LIMIT)) > 0:
-            claimed = self._database.write(
-                lambda transaction, free=free: self._claim(transaction, lane, free)  # type: ignore[misc]  # mypy can't see the default
-            ).result(WRITE_TIMEOUT_S)
+            claimed = self._claimed(lane, free)
             if claimed:
                 failpoint.reach("claim_after_commit")
             for stored in claimed:
@@ -67,22 +112,84 @@ class Dispatcher:
                 break
         return launched
 
-    def _claim(self, transaction: Transaction, lane: str, limit: int) -> list[Stored]:
+    def _claimed(self, lane: str, free: int) -> list[Stored]:
+        try:
+            return self._database.write(
+                lambda transaction: self._claim(transaction, lane, free)
+            ).result(WRITE_TIMEOUT_S)
+        except BaseException:
+            self._give_back()
+            raise
+        finally:
+            self._placed.clear()
+
+    def _claim(self, transaction: Transaction, lane: str, free: int) -> list[Stored]:
         """Move jobs to RUNNING: each attempt is counted before it starts."""
+        # A group of writes that failed is run again.
+        self._give_back()
+        connection = transaction.connection
+        transaction.loads.flush(connection)
         now = self._clock.now()
-        ready = jobs.claimable(transaction.connection, lane=lane, limit=limit)
-        claimed = [
-            jobs.save(
-                transaction,
-                stored,
-                lifecycle.begun(stored.job, worker=self._worker, now=now),
-                worker=self._worker,
-            )
-            for stored in ready
-        ]
+        lines = self._lines(connection, lane)
+        if not lines:
+            return []
+        with self._lock:
+            gates = Gates.of(connection, now)
+            decision = self._decision(connection, lines, gates, now)
+            slots = len(self._capacity.held) + free
+            claimed = []
+            for line, candidate in decision.picks(free=free, slots=slots):
+                self._placed.append(_fence(line, candidate))
+                gates.passed(line.project, line.kind)
+                stored = jobs.stored_of(candidate.row)
+                change = lifecycle.begun(stored.job, worker=self._worker, now=now)
+                claimed.append(jobs.save(transaction, stored, change, worker=self._worker))
         if claimed:
             failpoint.reach("claim_before_commit")
         return claimed
+
+    def _lines(self, connection: Connection, lane: str) -> list[Line]:
+        """Lines whose jobs may start here."""
+        waiting = loads.waiting(connection, lane=lane)
+        if not waiting:
+            return []
+        cordoned = queues.cordoned(connection)
+        return [
+            line
+            for line in waiting
+            if line.queue not in cordoned and self._can_run(line.lane, line.kind)
+        ]
+
+    def _decision(
+        self, connection: Connection, lines: Sequence[Line], gates: Gates, now: datetime
+    ) -> Decision:
+        def fetch(line: Line, last: Candidate | None, limit: int) -> list[Candidate]:
+            after = (last.rank_us, last.pk) if last else None
+            rows = jobs.candidates(connection, line, after=after, limit=limit)
+            return [self._candidate(row) for row in rows]
+
+        return Decision(
+            lines,
+            fetch=fetch,
+            capacity=self._capacity,
+            turns=self._turns,
+            closed_by=lambda line, demand: gates.closed_by(line.project, line.kind, demand),
+            holder_of=_fence,
+            now_s=now.timestamp(),
+        )
+
+    def _candidate(self, row: Any) -> Candidate:
+        if row.demand is None:
+            return Candidate(row.pk, row.rank_us, NO_RESOURCES, row=row)
+        timeout_s = self._attempt_timeout_s(jobs.stored_of(row).job.spec)
+        takes_s = math.inf if timeout_s is None else timeout_s
+        return Candidate(row.pk, row.rank_us, resources_from_row(row.demand), takes_s, row)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            for fence in self._placed:
+                self._capacity.release(fence)
+            self._placed.clear()
 
     def _launch(self, stored: Stored, executor: Executor) -> None:
         assignment = self._assignment(stored.job)
@@ -133,19 +240,35 @@ class Dispatcher:
         return replace(assignment, inputs=inputs, checkpoint=checkpoint)
 
     def _input(self, project: str, role: str, ref: InputRef) -> InputContent:
-        artifact = self._database.read_now(
-            lambda connection: artifacts.find_content(connection, project, ref.sha256)
-        )
+        artifact = self._database.read_now(lambda connection: _source(connection, project, ref))
         path = self._content.path_of(ref.sha256)
-        if artifact is None or not path.is_file():
+        if not path.is_file():
             raise MissingContentError("INPUT_MISSING", f"the content of input {role!r} is gone")
+        # The job keeps the content, but not what brought it.
         return InputContent(
             path=path,
-            filename=artifact.filename or artifact.artifact_id,
-            media_type=artifact.media_type,
-            size_bytes=artifact.size_bytes,
-            sha256=artifact.sha256,
+            filename=_filename(artifact) if artifact else role,
+            media_type=artifact.media_type if artifact else "application/octet-stream",
+            size_bytes=path.stat().st_size,
+            sha256=ref.sha256,
         )
+
+
+def _fence(line: Line, candidate: Candidate) -> Fence:
+    """The attempt that a candidate's start would be."""
+    return (line.project, candidate.row.job_id, candidate.row.attempt + 1)
+
+
+def _source(connection: Connection, project: str, ref: InputRef) -> Artifact | None:
+    """What a reference names, or else something that has the same content."""
+    named = artifacts.find_by_name(connection, ref.artifact) if ref.artifact else None
+    if named is not None and named.sha256 == ref.sha256:
+        return named
+    return artifacts.find_content(connection, project, ref.sha256)
+
+
+def _filename(artifact: Artifact) -> str:
+    return artifact.filename or artifact.artifact_id.rpartition("/")[2]
 
 
 class MissingContentError(Exception):

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
-from jobplane.engine.content.store import ContentError, ContentStore
+from jobplane.engine.content.port import ContentError, ContentPort
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.artifact import Artifact, ArtifactType
 from jobplane.engine.domain.attempt import Assignment, Broke, Conclusion, Intent
@@ -38,8 +38,10 @@ from jobplane.engine.domain.job import (
     Usage,
     finite,
 )
+from jobplane.engine.domain.naming import MAX_NAME_BYTES, artifact_id_problem
 from jobplane.engine.scheduler.steering import Steering
 from jobplane.engine.store import artifacts, jobs
+from jobplane.engine.store import content as needed
 from jobplane.engine.store.database import Database, Transaction
 from jobplane.engine.store.jobs import Stored
 
@@ -73,7 +75,7 @@ class Ledger:
         self,
         *,
         database: Database,
-        content: ContentStore,
+        content: ContentPort,
         steering: Steering,
         clock: Clock,
         randomness: Randomness,
@@ -96,6 +98,10 @@ class Ledger:
         """Take up an attempt before it is launched."""
         with self._lock:
             self._lives[assignment.fence] = _Live(assignment, stored, self._clock.now())
+
+    def is_live(self, fence: Hashable) -> bool:
+        """Whether an attempt has not concluded yet."""
+        return fence in self._lives
 
     def progress_of(self, fence: Fence) -> Progress | None:
         """Latest progress of a live attempt."""
@@ -156,6 +162,10 @@ class Ledger:
         stage: str,
     ) -> None:
         """Take a file of the attempt's folder as an artifact."""
+        if problem := artifact_id_problem(name):
+            message = f"an artifact can't be called {name[:MAX_NAME_BYTES]!r}: it {problem}"
+            self._refuse(assignment, ContentError("ARTIFACT_NAME_INVALID", message))
+            return
         try:
             content = self._content.take(path, inside=assignment.folder)
         except ContentError as error:
@@ -190,7 +200,8 @@ class Ledger:
             return
         failpoint.reach("checkpoint_before_row")
 
-        def step(_: Transaction, __: Stored, draft: Draft) -> None:
+        def step(transaction: Transaction, stored: Stored, draft: Draft) -> None:
+            needed.need_checkpoint(transaction.connection, stored.pk, content.sha256)
             number = draft.job.sequence + 1
             checkpoint = Checkpoint(
                 id=f"{assignment.attempt}-{number}",

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
 from jobplane.engine.store.codec import from_us, to_us
@@ -67,6 +68,15 @@ _UPLOADS = Statement(
     .order_by(artifacts.c.pk.desc())
     .limit(bindparam("limit"))
 )
+_PROLONG = Statement(
+    update(artifacts)
+    .where(
+        artifacts.c.project == bindparam("of_project"),
+        artifacts.c.sha256 == bindparam("of_sha256"),
+        artifacts.c.job_pk.is_(None),
+    )
+    .values(expires_us=bindparam("expires_us"))
+)
 _BATCH = 500
 _LAST_PK = 2**62
 
@@ -126,6 +136,26 @@ def find_upload(connection: Connection, project: str, sha256: str) -> Artifact |
     """The uploaded content, held against other writers until the transaction ends; or None."""
     row = _UPLOAD.run(connection, {"project": project, "sha256": sha256}).first()
     return None if row is None else _from_row(row, "")
+
+
+def shelve(connection: Connection, artifact: Artifact) -> None:
+    """Store uploaded content."""
+    _INSERT.run(connection, {"job_pk": None, **_to_row(artifact)})
+
+
+def prolong(connection: Connection, artifact: Artifact, expires_at: datetime | None) -> Artifact:
+    """Uploaded content that stays at least so long."""
+    if artifact.expires_at is None:
+        return artifact
+    if expires_at is not None and expires_at <= artifact.expires_at:
+        return artifact
+    values = {
+        "of_project": artifact.project,
+        "of_sha256": artifact.sha256,
+        "expires_us": to_us(expires_at) if expires_at else None,
+    }
+    _PROLONG.run(connection, values)
+    return replace(artifact, expires_at=expires_at)
 
 
 def page(

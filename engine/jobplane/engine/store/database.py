@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 5.0
 JOURNAL_LIMIT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_BYTES = 2 * 1024 * 1024
+AUTOCHECKPOINT_PAGES = 4000
 # A group is bounded so that the first of it does not wait long for the last.
 GROUP_LIMIT = 256
 
@@ -56,6 +58,14 @@ class _Order(Generic[T]):
     future: "Future[T]"
 
 
+class _InDoubtError(Exception):
+    """The commit itself failed: it happened, or it did not."""
+
+    def __init__(self, cause: SQLAlchemyError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class Database:
     """One SQLite file or one PostgreSQL database."""
 
@@ -72,6 +82,8 @@ class Database:
         self._on_end = on_end
         self._writer_engine = open_engine(self._url, read_only=False, size=1)
         self._reader_engine = open_engine(self._url, read_only=True, size=readers)
+        self._checkpointer = open_engine(self._url, read_only=False, size=1)
+        self._connection: Connection | None = None
         self._orders: queue.SimpleQueue[_Order[Any] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
@@ -95,8 +107,10 @@ class Database:
             self._orders.put(None)
             self._writer.join()
         self._readers.shutdown()
-        self._reader_engine.dispose()
-        self._writer_engine.dispose()
+        if self._connection is not None:
+            self._connection.close()
+        for engine in (self._reader_engine, self._checkpointer, self._writer_engine):
+            engine.dispose()
 
     def write(self, operation: Write[T]) -> "Future[T]":
         """Run an operation in the next group; the result is durable when it is there."""
@@ -121,6 +135,30 @@ class Database:
         """Give a writing connection to work outside the writer: migrations, checks."""
         with _said_plainly(), self._writer_engine.connect() as connection:
             yield connection
+
+    def checkpoint(self) -> None:
+        """Move what is committed from the log into the file, beside the writer, not in it."""
+        log_file = Path(f"{self._url.database}-wal")
+        if self.dialect != "sqlite" or not log_file.is_file():
+            return
+        if log_file.stat().st_size >= CHECKPOINT_BYTES:
+            with self._checkpointer.connect() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor.close()
+
+    @contextmanager
+    def _writing(self) -> Generator[Connection]:
+        """A transaction on the writer's one connection; a broken connection is replaced."""
+        if self._connection is None:
+            self._connection = self._writer_engine.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except Exception:
+            connection, self._connection = self._connection, None
+            connection.close()
+            raise
 
     def _write_loop(self) -> None:
         while (group := self._next_group()) is not None:
@@ -156,6 +194,11 @@ class Database:
             return
         try:
             changes, answers = self._run(group)
+        except _InDoubtError as error:
+            # It may have happened: done again, a submit without a key would make two jobs.
+            for order in group:
+                order.future.set_exception(_unavailable(error.cause))
+            return
         except Exception as error:  # noqa: BLE001  an operation's own bug is its caller's to hear of
             if len(group) == 1:
                 group[0].future.set_exception(_told(error))
@@ -165,28 +208,42 @@ class Database:
                 self._commit_group([order])
             return
         if changes:
-            self._on_commit(changes)
+            self._tell(changes)
         for order, answer in zip(group, answers, strict=True):
             _resolve(order.future, answer)
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Pass on what is durable; a listener's failure can't make it undone."""
+        try:
+            self._on_commit(changes)
+        except Exception:
+            log.exception("store.listener_failed", extra={"changes": len(changes)})
 
     def _run(self, group: list[_Order[Any]]) -> tuple[list[Change], list[Any]]:
         """Run and commit a group; answers are results or refusals, in order."""
         changes: list[Change] = []
         answers: list[Any] = []
         loads = Deltas()
-        with self._writer_engine.begin() as connection:
-            for order in group:
-                transaction = Transaction(connection, loads=loads)
-                try:
-                    answers.append(order.operation(transaction))
-                except EngineError as refusal:
-                    answers.append(refusal)
-                else:
-                    if transaction.ended:
-                        self._on_end(transaction)
-                    changes.extend(transaction.changes)
-            loads.flush(connection)
-            failpoint.reach("commit_before")
+        is_committing = False
+        try:
+            with self._writing() as connection:
+                for order in group:
+                    transaction = Transaction(connection, loads=loads)
+                    try:
+                        answers.append(order.operation(transaction))
+                    except EngineError as refusal:
+                        answers.append(refusal)
+                    else:
+                        if transaction.ended:
+                            self._on_end(transaction)
+                        changes.extend(transaction.changes)
+                loads.flush(connection)
+                failpoint.reach("commit_before")
+                is_committing = True
+        except SQLAlchemyError as error:
+            if is_committing:
+                raise _InDoubtError(error) from error
+            raise
         failpoint.reach("commit_after")
         return changes, answers
 
@@ -241,6 +298,8 @@ def _open_sqlite(url: URL, *, read_only: bool, size: int) -> Engine:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT_BYTES}")
+        # A backstop: the checkpointer beside the writer does nearly all of this work.
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA query_only = {int(read_only)}")
         cursor.close()
 

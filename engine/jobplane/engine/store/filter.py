@@ -71,6 +71,8 @@ class Target:
     row: Column[Any]
     columns: Mapping[str, Column[Any]]
     maps: Mapping[str, MapTable] = field(default_factory=dict[str, MapTable])
+    # Text fields whose empty value is stored as NULL.
+    blanks: frozenset[str] = frozenset()
     # Fields that are no column: each of their values stands for some of a column's.
     groups: Mapping[str, Mapping[Scalar, Sequence[str]]] = field(
         default_factory=dict[str, Mapping[Scalar, Sequence[str]]]
@@ -103,6 +105,7 @@ JOBS = Target(
         "labels": MapTable(job_labels.c.job_pk, job_labels.c.key, job_labels.c.value),
         "metrics": MapTable(job_metrics.c.job_pk, job_metrics.c.key, job_metrics.c.value),
     },
+    blanks=frozenset({"job_set", "schedule", "display_name", "failure.reason", "failure.category"}),
     groups={
         # Both by the index on the status.
         "phase": {
@@ -183,14 +186,25 @@ def _comparison(comparison: Comparison, target: Target, *, wanted: bool) -> _Con
         table = target.maps[name]
         holds = _holds(comparison, table.value)
         return _in_map(target, table, comparison.key, holds, wanted=wanted)
-    column = target.columns[name]
+    column: Any = target.columns[name]
+    if name in target.blanks and not _passes_over_blanks(comparison):
+        column = func.coalesce(column, "")
     if name in target.groups:
         holds = column.in_(target.groups[name][comparison.value])
     else:
         holds = _holds(comparison, column)
     if wanted:
         return holds
-    return or_(column.is_(None), ~holds) if column.nullable else ~holds
+    return or_(column.is_(None), ~holds) if getattr(column, "nullable", False) else ~holds
+
+
+def _passes_over_blanks(comparison: Comparison) -> bool:
+    """Whether the empty text never fulfils it, so that the bare column, and its index, serve."""
+    if comparison.value == "":
+        return False
+    if comparison.is_prefix:
+        return True
+    return comparison.operator in {Operator.EQ, Operator.NE, Operator.GT}
 
 
 def _holds(comparison: Comparison, column: Column[Any]) -> _Condition:

@@ -7,7 +7,10 @@ from sqlalchemy import ColumnElement, func, literal, select
 from jobplane.engine.domain.errors import InvalidSpecError, Violation
 from jobplane.engine.store.tables import job_labels, jobs
 
-COLUMNS = {name: jobs.c[name] for name in ("status", "kind", "queue", "job_set", "priority")}
+COLUMNS: dict[str, ColumnElement[Any]] = {
+    **{name: jobs.c[name] for name in ("status", "kind", "queue", "priority")},
+    "job_set": func.coalesce(jobs.c.job_set, ""),
+}
 LABELS = "labels."
 
 

@@ -1,6 +1,7 @@
 """Statements over jobs, each named for its use."""
 
-# pyright: standard  # rows and compiled statements have no types of their own
+# Rows and compiled statements have no types of their own.
+# pyright: standard
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     null,
     select,
     text,
+    tuple_,
     update,
 )
 
@@ -35,8 +38,12 @@ from jobplane.engine.store.codec import (
     to_us,
 )
 from jobplane.engine.store.database import Transaction
+from jobplane.engine.store.loads import Line
 from jobplane.engine.store.statement import Statement, insertion
 from jobplane.engine.store.tables import job_labels, job_metrics, jobs, tombstones
+
+# Before every rank.
+FIRST_RANK = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,18 @@ _UNBLOCK = Statement(
     .where(jobs.c.pk == bindparam("of_pk"), text("status = 'QUEUED'"))
     .values(ready=bindparam("ready"), ready_us=bindparam("ready_us"))
 )
-_CLAIMABLE = Statement(
+_CANDIDATES = Statement(
     select(jobs)
-    .where(jobs.c.status == "QUEUED", jobs.c.ready == 1, jobs.c.lane == bindparam("lane"))
+    .where(
+        text("status = 'QUEUED' AND ready = 1"),
+        jobs.c.lane == bindparam("lane"),
+        jobs.c.project == bindparam("project"),
+        jobs.c.queue == bindparam("queue"),
+        jobs.c.kind == bindparam("kind"),
+        jobs.c.shape == bindparam("shape"),
+        tuple_(jobs.c.rank_us, jobs.c.pk)
+        > tuple_(bindparam("rank_us", type_=BigInteger), bindparam("after_pk", type_=BigInteger)),
+    )
     .order_by(jobs.c.rank_us, jobs.c.pk)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -300,10 +316,18 @@ def guard(connection: Connection, stored: Stored) -> None:
         raise ConflictError
 
 
-def claimable(connection: Connection, *, lane: str, limit: int) -> list[Stored]:
-    """Jobs that may start now, the most urgent first."""
-    rows = _CLAIMABLE.run(connection, {"lane": lane, "limit": limit})
-    return [_stored(row) for row in rows]
+def candidates(
+    connection: Connection, line: Line, *, after: tuple[int, int] | None, limit: int
+) -> list[Any]:
+    """Rows of jobs of a line that may start now, by rank, behind a rank and key."""
+    rank_us, after_pk = after or (FIRST_RANK, 0)
+    values = {**line._asdict(), "rank_us": rank_us, "after_pk": after_pk, "limit": limit}
+    return list(_CANDIDATES.run(connection, values))
+
+
+def stored_of(row: Any) -> Stored:
+    """The job of a row of candidates."""
+    return _stored(row)
 
 
 def promote(connection: Connection, *, now: datetime) -> int:

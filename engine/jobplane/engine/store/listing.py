@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from jobplane.engine.domain.job import Job
+from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.query.expression import And, Comparison, Expression, Present
 from jobplane.engine.query.order import Order
 from jobplane.engine.query.schema import Operator
@@ -44,6 +45,8 @@ _INDEXED = frozenset(
     }
 )
 
+_UNFINISHED = [status.value for status in JobStatus if not status.is_terminal]
+
 # Not `:`, which would read every value under the key.
 _RANGES = frozenset(Operator) - {Operator.NE, Operator.HAS}
 
@@ -70,6 +73,14 @@ def page(
         hidden = func.coalesce(jobs.c.project, "")
         statement = statement.where(jobs.c.pk.in_(few), _in_project(hidden, project))
     return [job_from_row(row) for row in connection.execute(statement)]
+
+
+def any_unfinished(connection: Connection, *, project: str, expression: Expression) -> bool:
+    """Whether a job of a project that meets a condition is not finished."""
+    query = select(jobs.c.pk).where(
+        jobs.c.project == project, jobs.c.status.in_(_UNFINISHED), compile_filter(expression)
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _in_project(column: ColumnElement[str], project: str) -> ColumnElement[bool]:

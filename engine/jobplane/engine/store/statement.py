@@ -4,7 +4,8 @@ Core writes the SQL for each dialect. The text then goes straight to the driver'
 that costs a tenth of running the Core statement, and the life of a job is a dozen of them.
 """
 
-# pyright: standard  # rows and compiled statements have no types of their own
+# Rows and compiled statements have no types of their own.
+# pyright: standard
 
 from collections import namedtuple
 from collections.abc import Iterator, Mapping, Sequence

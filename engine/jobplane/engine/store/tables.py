@@ -37,12 +37,13 @@ jobs = Table(
     Column("attempt", Integer, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("queue", Text, nullable=False),
-    Column("job_set", Text, nullable=False),
+    # What most jobs lack is NULL, so that its index holds only the jobs that have it.
+    Column("job_set", Text),
     Column("creator", Text, nullable=False),
-    Column("schedule", Text, nullable=False),
-    Column("display_name", Text, nullable=False),
-    Column("failure_reason", Text, nullable=False),
-    Column("failure_category", Text, nullable=False),
+    Column("schedule", Text),
+    Column("display_name", Text),
+    Column("failure_reason", Text),
+    Column("failure_category", Text),
     Column("created_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
@@ -81,23 +82,25 @@ Index("jobs_by_create_everywhere", jobs.c.created_us, jobs.c.job_id, jobs.c.proj
 Index("jobs_by_update", jobs.c.project, jobs.c.updated_us, jobs.c.job_id)
 Index("jobs_by_priority", jobs.c.project, jobs.c.priority, jobs.c.job_id)
 Index("jobs_by_finish", jobs.c.project, FINISHED_OR_NOT, jobs.c.job_id)
-Index("jobs_by_name", jobs.c.project, jobs.c.display_name)
-for _field in (
-    "status",
-    "kind",
-    "queue",
-    "job_set",
-    "creator",
-    "schedule",
-    "failure_reason",
-    "failure_category",
-):
+for _field in ("status", "kind", "queue", "creator"):
     Index(f"jobs_by_{_field}", jobs.c.project, jobs.c[_field], jobs.c.created_us, jobs.c.job_id)
+for _field in ("job_set", "schedule", "display_name", "failure_reason", "failure_category"):
+    _given = text(f"{_field} IS NOT NULL")
+    Index(
+        f"jobs_by_{_field}",
+        jobs.c.project,
+        jobs.c[_field],
+        jobs.c.created_us,
+        jobs.c.job_id,
+        sqlite_where=_given,
+        postgresql_where=_given,
+    )
 _QUEUED = text("status = 'QUEUED'")
 _QUEUED_READY = text("status = 'QUEUED' AND ready = 1")
 _QUEUED_WAITING = text("status = 'QUEUED' AND ready = 0 AND ready_us IS NOT NULL")
 _EXPIRING = text("expires_us IS NOT NULL")
 _DUE = text("due_us IS NOT NULL")
+_SCHEDULED_OPEN = text("schedule <> '' AND done = 0")
 _LIVE = text("worker <> ''")
 Index(
     "jobs_claimable",
@@ -126,6 +129,13 @@ Index(
 )
 Index("jobs_expiring", jobs.c.expires_us, sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
 Index("jobs_due", jobs.c.due_us, sqlite_where=_DUE, postgresql_where=_DUE)
+Index(
+    "jobs_open_by_schedule",
+    jobs.c.project,
+    jobs.c.schedule,
+    sqlite_where=_SCHEDULED_OPEN,
+    postgresql_where=_SCHEDULED_OPEN,
+)
 Index("jobs_live", jobs.c.worker, sqlite_where=_LIVE, postgresql_where=_LIVE)
 
 job_labels = Table(
@@ -258,6 +268,9 @@ tombstones = Table(
     Column("project", Text, primary_key=True),
     Column("job_id", Text, primary_key=True),
     Column("expired_us", BigInteger, nullable=False),
+    # Position in the feed of all events: those who watch many jobs hear of it there.
+    Column("revision", BigInteger, nullable=False),
+    Index("tombstones_by_revision", "revision"),
     sqlite_with_rowid=False,
 )
 
@@ -343,4 +356,49 @@ dependency_backlog = Table(
     Column("upstream", Text, nullable=False),
     Column("status", Text, nullable=False),
     sqlite_with_rowid=False,
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("schedule_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("creator", Text, nullable=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("fires", LargeBinary, nullable=False),
+    # The nominal time that comes next, and when it fires; null while paused.
+    Column("next_us", BigInteger),
+    Column("fire_us", BigInteger),
+    # A nominal time whose fire waits for the job before.
+    Column("waiting_us", BigInteger),
+    # When next_us was computed; a clock that was turned back is before it.
+    Column("decided_us", BigInteger, nullable=False),
+    Column("counting_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+_FIRING = text("fire_us IS NOT NULL")
+_FIRE_WAITING = text("waiting_us IS NOT NULL")
+Index(
+    "schedules_due",
+    schedules.c.fire_us,
+    schedules.c.project,
+    schedules.c.schedule_id,
+    sqlite_where=_FIRING,
+    postgresql_where=_FIRING,
+)
+Index(
+    "schedules_waiting",
+    schedules.c.project,
+    schedules.c.schedule_id,
+    sqlite_where=_FIRE_WAITING,
+    postgresql_where=_FIRE_WAITING,
+)
+Index(
+    "schedules_decided",
+    schedules.c.decided_us,
+    sqlite_where=_FIRING,
+    postgresql_where=_FIRING,
 )

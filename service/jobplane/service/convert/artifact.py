@@ -2,6 +2,7 @@
 
 from jobplane.engine.content.reading import Chunk
 from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
+from jobplane.engine.domain.upload import UploadHeader
 from jobplane.service.convert.scalar import EnumMap, optional, timestamp_to_wire
 from jobplane.v1 import artifact_pb2 as wire
 from jobplane.v1 import artifact_service_pb2 as service_wire
@@ -29,6 +30,20 @@ def artifact_to_wire(artifact: Artifact) -> wire.Artifact:
         expire_time=timestamp_to_wire(artifact.expires_at),
         labels=dict(artifact.labels),
         filename=artifact.filename,
+    )
+
+
+def header_from_wire(header: service_wire.UploadArtifactRequest.Header) -> UploadHeader:
+    """Give what is declared of an upload."""
+    return UploadHeader(
+        project=header.project,
+        filename=header.filename,
+        media_type=header.media_type,
+        sha256=header.sha256,
+        size_bytes=header.size_bytes,
+        labels=dict(header.labels),
+        offset=header.offset,
+        asks_received=header.asks_received,
     )
 
 

@@ -15,6 +15,7 @@ from jobplane.engine.domain.errors import (
     Violation,
 )
 from jobplane.service.refusals import MalformedRequestError
+from jobplane.service.rpc.times import time_violations
 from jobplane.service.wire_scan import MAX_FIELDS, Finding, TooManyFieldsError, scan
 from jobplane.v1 import options_pb2 as options
 from jobplane.v1 import spec_pb2
@@ -96,7 +97,9 @@ def rule_violations(message: Message) -> list[Violation]:
     found = _validator.collect_violations(message, fail_fast=is_large)
     root = descriptor_of(message)
     told = [_violation(one.proto, root) for one in found[:_MAX_TOLD]]
-    return told + [_UNTOLD] * (len(found) - len(told))
+    fields = {violation.field for violation in told}
+    told += [one for one in time_violations(message) if one.field not in fields]
+    return told + [_UNTOLD] * (len(found) - len(found[:_MAX_TOLD]))
 
 
 def _violation(proto: Any, root: Descriptor) -> Violation:

@@ -17,7 +17,8 @@ _YEAR = re.compile(r"\b(?:19|20|21)\d\d\b")
 _ANY = re.compile(
     rf"\b(?:(?:[0-3]?\d(?:st|nd|rd|th)? )?(?:{_MONTH})\b|(?:19|20|21)\d\d\b"
     r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-    r"|spring|summer|autumn|winter|[0-2]?\d:[0-5]\d)",
+    r"|spring|summer|autumn|winter|noon|midnight|(?:next|same|previous) (?:day|week|month|year)"
+    r"|[0-2]?\d:[0-5]\d)",
     re.IGNORECASE,
 )
 _CLAIM = re.compile(

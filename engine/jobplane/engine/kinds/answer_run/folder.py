@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from jobplane.engine.kinds.answer_run.settings import AnswerSettings, Limits
@@ -29,11 +30,10 @@ def find_folder(path: str, settings: AnswerSettings) -> Path | None:
 
 def read_folder(folder: Path, limits: Limits, warn: Warn) -> Iterator[RawFile]:
     """Regular files below the folder, sorted by path; links and devices are warned of."""
-    paths = list(_regular_files(folder, warn))
+    paths = list(islice(_regular_files(folder, warn), limits.documents + 1))
     if len(paths) > limits.documents:
         raise bad_input(
-            "TOO_MANY_DOCUMENTS",
-            f"the folder holds {len(paths)} files; at most {limits.documents} are read",
+            "TOO_MANY_DOCUMENTS", f"the folder holds more than {limits.documents} files"
         )
     total = 0
     for path in sorted(paths):
@@ -68,8 +68,14 @@ def _regular_files(folder: Path, warn: Warn) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted([*names, *folders]):
             path = prefix + name
-            mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
-            if is_hidden(path) or stat.S_ISDIR(mode):
+            if is_hidden(path):
+                continue
+            try:
+                mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
+            except OSError:
+                # It went away between the listing and the look.
+                continue
+            if stat.S_ISDIR(mode):
                 continue
             if stat.S_ISREG(mode):
                 yield path

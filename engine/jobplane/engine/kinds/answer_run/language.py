@@ -40,7 +40,7 @@ class Word:
     @property
     def is_name(self) -> bool:
         """Whether it is written as a name is."""
-        return self.surface[0].isupper()
+        return self.surface[:1].isupper()
 
 
 def words(text: str) -> list[Word]:

@@ -57,15 +57,20 @@ def _files(
 def _read(
     raw: RawFile, doc_id: str, context: JobContext, settings: AnswerSettings
 ) -> Document | None:
+    # The plane hears of them from this thread alone.
+    noted: list[tuple[str, str]] = []
     try:
         return watched(
-            lambda: read_document(raw, doc_id, settings.limits, context.warn),
+            lambda: read_document(raw, doc_id, settings.limits, lambda *note: noted.append(note)),
             context.safe_point,
             limit_s=_DOCUMENT_S,
         )
     except TookTooLongError:
-        context.warn("DOCUMENT_UNREADABLE", f"{raw.path}: not read within {_DOCUMENT_S:g} s")
+        noted.append(("DOCUMENT_UNREADABLE", f"{raw.path}: not read within {_DOCUMENT_S:g} s"))
         return None
+    finally:
+        for reason, message in tuple(noted):
+            context.warn(reason, message)
 
 
 def _table_name(path: str, tables: list[Table]) -> str:

@@ -18,7 +18,7 @@ THRESHOLD = 0.6
 _MOST_STRANGE = 0.2
 # A name that so many passages bear is the topic of all of them and tells nothing.
 _TOPIC_SHARE = 0.25
-_NAMELESS = 0.8
+_NAMELESS, _NAMELESS_TERMS = 0.8, 2
 # Letters that kin words share at least, and that may differ at the end.
 _KIN_LETTERS, _KIN_ENDING = 5, 2
 _LIGHT = 0.35
@@ -29,11 +29,13 @@ _BEFORE, _BEFORE_POINTED = 0.55, 0.75
 _KIN = 0.7
 _PASSAGE = 0.3
 _SORT_BONUS = 0.15
-_PLAIN_BONUS = 0.15
+_PLAIN_BONUS = 0.2
 _NEAR_BONUS = 0.05
 _DIRECT_BONUS = 0.1
 _POINTING_MALUS = 0.05
 
+_THE = re.compile(r"the (\w+)", re.IGNORECASE)
+_OF_DEEDS = frozenset({Wanted.NAME, Wanted.TIME})
 _POINTS_BACK = re.compile(
     r"^(?:of th(?:is|ese|em)|it|its|they|their|these|this|those|that|he|his|she|her|both|most"
     r"|some|all|each|the (?:money|rest|same|latter|former))\b",
@@ -84,17 +86,26 @@ def _candidate(
     total = sum(weights.values())
     coverage = sum(weight * worth[term.stem] for term, weight in weights.items()) / (total or 1.0)
     own = frozenset(stemmed for stemmed, credit in worth.items() if credit >= _OWN_MEANING)
+    # Who did it, and when: there the verb is what it is all about.
+    spared = question.classes
+    if question.wanted not in _OF_DEEDS:
+        spared = spared | question.verbs
     strange = {
         term.surface: weight
         for term, weight in weights.items()
-        if worth[term.stem] == 0 and not is_light(term) and term.stem not in question.verbs
+        if worth[term.stem] == 0 and not is_light(term) and term.stem not in spared
     }
     sort = says_wanted(question, unit)
-    # "Who pays?" is answered by "tenants pay" too, if the rest is all there.
-    fits = sort or (question.wanted is Wanted.NAME and coverage >= _NAMELESS)
+    # "Who pays the rent?" is answered by "tenants pay the rent" too: all the rest is there.
+    asks_who = question.wanted is Wanted.NAME and not question.classes
+    nameless = asks_who and len(weights) >= _NAMELESS_TERMS
+    fits = sort or (nameless and coverage >= _NAMELESS)
     accepted = (
         coverage >= THRESHOLD
         and fits
+        # Headings alone make no sentence an answer.
+        and any(view.says(term.stem) for term in weights)
+        and (question.wanted not in _OF_DEEDS or _tells_most(worth))
         and sum(strange.values()) <= _MOST_STRANGE * total
         and all(view.holds(stemmed) for stemmed in _required(question, index))
         # Not only what an earlier question handed down.
@@ -104,15 +115,22 @@ def _candidate(
     score = coverage + _NEAR_BONUS * closeness + _DIRECT_BONUS * direct
     score += _SORT_BONUS if sort else 0.0
     score -= _POINTING_MALUS if _POINTS_BACK.search(unit.text) else 0.0
-    score += _PLAIN_BONUS if says_plainly(question.wanted, unit.text, question.text) else 0.0
+    if says_plainly(question.wanted, unit.text, question.text):
+        held = sum(weight for term, weight in weights.items() if term.stem in own)
+        score += _PLAIN_BONUS * held / (total or 1.0)
     return Candidate(found, unit, coverage, score, own, tuple(strange), accepted)
+
+
+def _tells_most(worth: dict[str, float]) -> bool:
+    """Whether more than half of the question's words, the plain ones too, are met."""
+    return 2 * sum(credit > 0 for credit in worth.values()) > len(worth)
 
 
 def _weights(question: SubQuestion, index: Retriever) -> dict[Word, float]:
     """What each word of the question tells; grammar that no passage uses tells nothing."""
     weights: dict[Word, float] = {}
     for term in (*question.terms, *question.inherited):
-        light = is_light(term)
+        light = is_light(term) or term.stem in question.classes
         if light and not index.means(term.stem):
             continue
         factor = _LIGHT if light else _VERB if term.stem in question.verbs else 1.0
@@ -152,6 +170,11 @@ class _View:
             _PASSAGE if stemmed in self.passage else 0.0,
         )
 
+    def says(self, stemmed: str) -> bool:
+        """Whether the sentence itself holds the word, or one of its meaning or kin."""
+        kin = any(_akin(stemmed, other) for other in self.own)
+        return stemmed in self.own or kin or _shares(meanings(stemmed), self.own)
+
     def holds(self, stemmed: str) -> bool:
         return stemmed in self.own | self.head | self.passage
 
@@ -169,15 +192,22 @@ class _Around:
         return _Around(head, _stems(chunk.text))
 
     def view(self, unit: Unit) -> _View:
-        points = _POINTS_BACK.search(unit.text) is not None
+        before = _stems(unit.previous)
+        points = _POINTS_BACK.search(unit.text) is not None or _resumes(unit.text, before)
         return _View(
             unit=unit,
             own=_stems(unit.text),
             head=self.head | _stems(unit.lead),
-            before=_stems(unit.previous),
+            before=before,
             passage=self.passage,
             before_credit=_BEFORE_POINTED if points else _BEFORE,
         )
+
+
+def _resumes(text: str, before: frozenset[str]) -> bool:
+    """Whether the text goes on about "the" thing that was named just before."""
+    match = _THE.match(text)
+    return match is not None and stem(match.group(1)) in before
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from jobplane.engine.kinds.answer_run.dating import years
-from jobplane.engine.kinds.answer_run.language import Word, content_words, words
+from jobplane.engine.kinds.answer_run.language import Word, content_words, stem, words
 from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS, LIGHT_WORDS
 from jobplane.engine.kinds.answer_run.wanted import Wanted, wanted_by
 
@@ -12,7 +12,11 @@ _SPLIT = re.compile(r"(?<=[?!])\s+|\n+\s*|\s*;\s*")
 _ASKING = (
     r"(?:who|whom|whose|what|when|where|why|which|how|does|do|did|is|are|was|were|can|has|have)"
 )
-_DEGREE = re.compile(r"\bhow (\w+)", re.IGNORECASE)
+_TAKE_PLACE = re.compile(r"\b(?:take|takes|took|taken|taking) place\b", re.IGNORECASE)
+_DEGREE = re.compile(r"\b(?:how|what|which) (\w+)", re.IGNORECASE)
+_CLASS = re.compile(
+    r"\bwhich (?!is\b|are\b|was\b|were\b|will\b|do\b|does\b|did\b)(\w+)", re.IGNORECASE
+)
 _NUMERAL = re.compile(r"^(?:[-*+]|\(?\d{1,2}[.)])\s+")
 _JOINED = re.compile(rf",?\s+and\s+(?={_ASKING}\b)", re.IGNORECASE)
 _POINTING = re.compile(
@@ -38,6 +42,8 @@ class SubQuestion:
     required: tuple[str, ...]
     # Terms of the question before it, where this one points back.
     inherited: tuple[Word, ...] = ()
+    # Stems of what an answer is one of: "which company".
+    classes: frozenset[str] = frozenset()
     # Stems that stand as verbs do: a text may well say them otherwise.
     verbs: frozenset[str] = frozenset()
 
@@ -64,7 +70,8 @@ def _parts(piece: str) -> list[str]:
 
 
 def _sub_question(index: int, text: str, before: SubQuestion | None) -> SubQuestion:
-    terms = _distinct([word for word in content_words(text) if word.start not in _degrees(text)])
+    plain = _TAKE_PLACE.sub("happen", text)
+    terms = _distinct([word for word in content_words(plain) if word.start not in _degrees(plain)])
     inherited: tuple[Word, ...] = ()
     if before is not None and _POINTING.search(text):
         own = {term.stem for term in terms}
@@ -75,7 +82,14 @@ def _sub_question(index: int, text: str, before: SubQuestion | None) -> SubQuest
         wanted = rest if _required(text) else names or carried
         inherited = tuple(term for term in wanted if term.stem not in own)
     return SubQuestion(
-        index, text, wanted_by(text), terms, _required(text), inherited, _verbs(text)
+        index=index,
+        text=text,
+        wanted=wanted_by(text),
+        terms=terms,
+        required=_required(text),
+        inherited=inherited,
+        classes=_classes(text),
+        verbs=_verbs(text),
     )
 
 
@@ -86,6 +100,11 @@ def _degrees(text: str) -> set[int]:
         for match in _DEGREE.finditer(text)
         if match.group(1).casefold() in LIGHT_WORDS
     }
+
+
+def _classes(text: str) -> frozenset[str]:
+    """Stems of nouns as in "which company": an answer is one of them and need not say so."""
+    return frozenset(stem(match.group(1)) for match in _CLASS.finditer(text))
 
 
 def _verbs(text: str) -> frozenset[str]:

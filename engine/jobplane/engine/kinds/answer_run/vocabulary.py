@@ -7,41 +7,40 @@ def _words(text: str) -> tuple[str, ...]:
 
 FUNCTION_WORDS = frozenset(
     _words("""
-    a about above according actually after again against all also although am among an and
-    answer any anybody anymore anyone anything are aren't around as at away be because been
-    before being below between both but by can can't cannot could couldn't describe did
-    didn't do document documents does doesn't doing don't done down during each either else
-    ever every everybody everyone exactly explain few for from further give given got gotten
-    had hadn't has hasn't have haven't having he her here hers him his how however i if in
-    information into is isn't it its itself just kind know let like likely list longer many
-    may me mention mentioned might mine more most much must my myself name neither no nobody
-    nor not of off on once one's only or other our ours out over own paper papers per please
-    question quite rather really regarding said same say says see shall she should shouldn't
-    show so some somebody someone something sort source sources such tell text than that
-    that's the their theirs them themselves then there these they this those though through
-    thus to too toward towards under until up upon us very via was wasn't we were weren't
-    what what's when where whether which while who who's whom whose why will with within
-    without won't would wouldn't yet you your yours
-        ago due instead one ones since whether
+    a about above according actually after again against ago all also although am among an
+    and answer any anybody anymore anyone anything are aren't around as at away be because
+    been before being below between both but by can can't cannot could couldn't describe did
+    didn't do document documents does doesn't doing don't done down due during each either
+    else ever every everybody everyone exactly explain few for from further give given got
+    gotten had hadn't has hasn't have haven't having he her here hers him his how however i
+    if in information instead into is isn't it its itself just kind know let like likely
+    list longer many may me mention mentioned might mine more most much must my myself name
+    neither no nobody nor not of off on once one one's ones only or other our ours out over
+    own paper papers per please question quite rather really regarding said same say says
+    see shall she should shouldn't show since so some somebody someone something sort source
+    sources such tell text than that that's the their theirs them themselves then there
+    these they this those though through thus to too toward towards under until up upon us
+    very via was wasn't we were weren't what what's when where whether which while who who's
+    whom whose why will with within without won't would wouldn't yet you your yours
     """)
 )
 
 # Verbs and wide words that a question needs for its grammar more than for its meaning.
 LIGHT_WORDS = frozenset(
     _words("""
-    accept accord allow amount apply arrive ask available base be become begin belong big
-    bring build buy call carry cause change charge come concern consist contain cost count
-    cover create current currently date day decide deliver different drive earliest earn
-    employ end equipment exist expect fall far feature find finish fit follow general get go
-    grow happen have held help high hold include introduce involve item keep large last
-    latest lead leave level lie live long look lose main maintain major make manage many
-    mean measure meet month move much necessary need new next now number obtain occur offer
-    often old open operate overall own part participate pay percent percentage plan play
-    possible prevent previous produce proportion provide publish put reach receive recommend
-    reduce refund relate release require rise run say serve set share shut sit spend stand
-    start stay stop store take there thing time today total turn use value various want week
-    work write year
-        article guide handbook manual minutes people person policy report review study survey
+    accept accord age allow amount apply arrive article ask available base be become begin
+    belong big bring build buy call carry cause change charge come concern consist contain
+    cost count cover create current currently date day decide deliver different drive
+    duration earliest employ end equipment exist expect fall far feature find finish fit
+    follow general get go grow guide handbook happen have held help high hold include
+    introduce involve item keep large last latest lead leave level lie live long look lose
+    main maintain major make manage manual many mean measure meet minutes month move much
+    necessary need new next now number obtain occur offer often old open operate overall own
+    part participate pay people percent percentage period person plan play policy possible
+    prevent previous produce proportion provide publish put reach receive recommend reduce
+    refund relate release report require review rise run say serve set share shut sit spend
+    stand start stay stop store study survey take there thing time today total turn use
+    value various want week work write year
     """)
 )
 
@@ -79,6 +78,7 @@ IRREGULAR = {
         "break": "broke broken",
         "bring": "brought",
         "build": "built rebuilt rebuild",
+        "bus": "buses busses",
         "buy": "bought",
         "child": "children",
         "choose": "chose chosen",
@@ -88,6 +88,7 @@ IRREGULAR = {
         "fall": "fell fallen",
         "find": "found",
         "freeze": "froze frozen",
+        "gas": "gases gasses",
         "give": "gave given",
         "go": "went gone",
         "grow": "grew grown",
@@ -129,6 +130,7 @@ MEANINGS = (
     "adopt approve pass agree accept",
     "aim goal target objective want purpose",
     "allow permit may permitted",
+    "altitude elevation height high metre",
     "amount sum total quantity",
     "apply application applicant request",
     "author write writer wrote",
@@ -162,25 +164,26 @@ MEANINGS = (
     "deadline due latest until",
     "delay late postpone slip overdue punctual",
     "decide decision resolve vote adopt reject",
-    "decrease fall drop reduce reduction decline lower cut shrink save saving",
+    "decrease fall drop reduce reduction decline lower cut shrink save saving down",
     "deposit security",
-    "discount rebate reduction below",
+    "discount rebate reduction below off",
     "duration long last take",
-    "employ employee staff worker personnel workforce employment headcount hire",
+    "employ employee staff work worker personnel workforce employment headcount hire",
     "end finish complete stop expire close cease final last",
     "enough sufficient suitable",
     "examine inspect inspection audit check test review control",
     "fail failure break defect fault",
     "famous known",
     "fast quick rapid speed",
-    "fix repair mend restore",
+    "find recover discover locate",
+    "fix repair mend restore restoration renovate renovation",
     "forbid ban prohibit exclude",
     "free gratis",
     "help support assist aid",
     "holiday leave vacation",
     "house home household dwelling residential",
     "illness sick sickness disease",
-    "increase rise grow growth climb raise gain",
+    "increase rise grow growth climb raise gain up",
     "injure hurt wound injury",
     "instruct train training teach course lesson instruction",
     "invent found establish create",
@@ -195,12 +198,12 @@ MEANINGS = (
     "measure measurement gauge",
     "member membership belong",
     "method way procedure process how",
-    "money fund finance budget funding",
+    "money fund finance budget funding contribute donate donation subsidy",
     "month monthly",
     "move relocate shift",
     "night overnight nightly",
     "need require necessary requirement must prerequisite",
-    "occur happen event",
+    "occur happen event meet held",
     "old age ageing",
     "own owner belong ownership possess",
     "participate participant part attend join",
@@ -235,11 +238,11 @@ MEANINGS = (
     "throw discard dispose dump",
     "ticket fare",
     "town city municipal municipality",
-    "travel trip journey",
+    "travel trip journey ride tour",
     "tree plant",
     "use apply employ usage",
     "visit visitor guest",
-    "wage salary pay earnings remuneration",
+    "wage salary pay earn earnings remuneration",
     "warm heat hot warmth temperature",
     "week weekly",
     "worker labour",

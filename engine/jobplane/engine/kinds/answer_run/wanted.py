@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from enum import StrEnum
 from itertools import pairwise
 
-from jobplane.engine.kinds.answer_run.dating import mentions_time
+from jobplane.engine.kinds.answer_run.dating import mentions_time, years
 from jobplane.engine.kinds.answer_run.language import Word, content_words, stem, words
 from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
 
@@ -29,7 +29,8 @@ class Wanted(StrEnum):
 
 _BE = r"(?:is|was|are|were|will\ be)"
 _MONEY_WORDS = (
-    r"(?:costs?|pay|paid|price|fee|grant|deposit|salary|wage|budget|money|loan|subsidy|tax|rent"
+    r"(?:costs?|pay|paid|earns?|owes?|worth|value|spend|spent|contributed?|donated?|price|fee"
+    r"|grant|deposit|salary|wage|budget|money|loan|subsidy|tax|rent"
     r"|premium|fine(?=\ for|\ of|\ if|\?))\b"
 )
 _FIGURE_WORDS = (
@@ -66,8 +67,9 @@ _PATTERNS: dict[Wanted, str] = {
         | what\ (?:share|percentage|proportion|discount)\b
     """,
     Wanted.NAME: r"""
-        who\b | whom\b | whose\b
-        | which\ (?:person|company|firm|organi[sz]ation|shipyard|maker|supplier)\b
+        who\b | whom\b | whose\b | what\ (?:is|was)\ the\ name\b
+        | which\ (?:person|company|firm|organi[sz]ation|shipyard|maker|supplier|bank
+          |agency|team)\b
     """,
     Wanted.PLACE: r"""
         where\b
@@ -109,26 +111,54 @@ _AGE = re.compile(
     r"(?:\d{1,2}|eighteen|sixteen|fourteen|twelve|sixty)\b)",
     re.IGNORECASE,
 )
+_DISTANCE = re.compile(
+    r"\b(?:minutes?|hours?|days?|weeks?|months?|years?)'? (?:before|after|from|ahead|later|ago|of)\b"
+    r"|\bwithin ",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\bonly (?:if|when|after|once|on)\b", re.IGNORECASE)
 _FREE = re.compile(r"\bfree\b|\bno charge\b", re.IGNORECASE)
+_CURRENCIES = (
+    "euros? cents? dollars? pounds? pence penny francs? crowns? kron(?:a|or|er?|e) koruna yen yuan won"
+    " rupees? rupiah roubles? rubles? zlotys? forints? lei lev lira pesos? rand reais real dirhams?"
+    " riyals? dinars? shekels? baht ringgit hryvnia shillings? marks? guilders? eur usd gbp chf jpy"
+)
 _MONEY = re.compile(
-    r"[€$£¥₹]|\b(?:euros?|cents?|dollars?|pounds?|pence|francs?|krona|kron[ea]r?|yen|rupees?|yuan"
-    r"|eur|usd|gbp|chf|jpy)\b",
+    rf"[€$£¥₹%]|\b(?:{'|'.join(_CURRENCIES.split())}|percent|per cent)\b"
+    r"|\b(?:costs?|price|fee|rate|pays?|charged?)\b[^.;]{0,30}?\d",
     re.IGNORECASE,
 )
 _FREQUENCY = re.compile(
-    r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each"
-    r"|a (?:day|week|month|year))\b",
+    r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|annually|hourly|per|each)\b"
+    r"|\b(?:a|per) (?:day|week|month|year)(?! [a-z]{4})\b",
     re.IGNORECASE,
 )
+_TIMES = r"(?:morning|afternoon|evening|night|day|week|month|year|end|beginning|first|last|same)\b"
 _PLACE = re.compile(
-    r"\b(?:in|at|on|near|under|behind|opposite|from|to|into|onto|beside|between|along|above|below"
-    r"|inside|outside|off) (?:(?:the|a|an|our|its|your|each|every) |(?-i:[A-Z])|\d{1,3}\b)"
-    r"|\b(?:lies|lie|located|situated|address|next to)\b",
+    r"\b(?:in|at|on|near|under|behind|opposite|to|into|onto|beside|between|along|above|below"
+    r"|inside|outside|off) (?:(?:the|a|an|our|its|your|each|every) (?!{_TIMES})|(?-i:[A-Z])|\d{{1,3}}\b)"
+    r"|\bfrom (?:(?:a|an|the) )?(?-i:[A-Z])|\b(?:lies|lie|located|situated|address|next to)\b",
     re.IGNORECASE,
 )
+_PAST = re.compile(r"\b(?:did|was|were)\b", re.IGNORECASE)
 _SITE = re.compile(
     r"\b(?:lies|lie|located|situated|stands|stand|hang|hangs|address)\b", re.IGNORECASE
 )
+_DAYS_AND_MONTHS = frozenset(
+    (*MONTHS, "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+)
+_DEGREE = re.compile(
+    r"\bhow (long|high|tall|deep|wide|heavy|old) (?:is|are|was|were)\b", re.IGNORECASE
+)
+_MEASURES = {
+    "long": re.compile(r"\d[^.]{0,25} long\b|\blength\b|\blasts?\b"),
+    "high": re.compile(r"\d[^.]{0,25} (?:high|tall)\b|\bheight\b"),
+    "tall": re.compile(r"\d[^.]{0,25} (?:high|tall)\b|\bheight\b"),
+    "deep": re.compile(r"\d[^.]{0,25} deep\b|\bdepth\b"),
+    "wide": re.compile(r"\d[^.]{0,25} wide\b|\bwidth\b"),
+    "heavy": re.compile(r"\bweigh"),
+    "old": re.compile(r"\d[^.]{0,25} old\b|\bborn\b|\baged\b"),
+}
 _COUNTED = re.compile(r"\bhow many (?:\w+ )??(\w+s|people|children)\b", re.IGNORECASE)
 _REASON = re.compile(
     r"\b(?:because|since|due to|as a result|therefore|so that|in order to|caused|cause was|reason"
@@ -157,8 +187,13 @@ def says_plainly(wanted: Wanted, text: str, question: str) -> bool:
     """Whether the text says it in the very form of an answer: "12 boats", "lies on Pier 6"."""
     if wanted is Wanted.REASON:
         return _REASON.search(text) is not None
+    if wanted is Wanted.TIME and _PAST.search(question):
+        return bool(years(text))
     if wanted is Wanted.PLACE:
         return _SITE.search(text) is not None
+    degree = _DEGREE.search(question)
+    if degree is not None and _MEASURES[degree.group(1).casefold()].search(text):
+        return True
     counted = _COUNTED.search(question)
     if wanted is not Wanted.NUMBER or counted is None:
         return False
@@ -173,11 +208,12 @@ def says_plainly(wanted: Wanted, text: str, question: str) -> bool:
 def _holds_time(text: str, asked: Collection[str]) -> bool:
     if mentions_time(text) or _ORDINAL.search(text):
         return True
-    return bool(_SPAN.search(text) and _new_numbers(text, asked))
+    conditional = _CONDITION.search(text) is not None
+    return conditional or bool(_DISTANCE.search(text) and _new_numbers(text, asked))
 
 
 def _holds_number(text: str, asked: Collection[str]) -> bool:
-    return bool(_new_numbers(text, asked))
+    return bool(_new_numbers(text, asked)) or " as far as " in text
 
 
 def _holds_money(text: str, asked: Collection[str]) -> bool:
@@ -190,21 +226,29 @@ def _holds_span(text: str, asked: Collection[str]) -> bool:
 
 def _holds_name(text: str, asked: Collection[str]) -> bool:
     found = [word for word in content_words(text) if word.is_name and not word.is_number]
-    new = [word for word in found if word.stem not in asked]
+    new = [
+        word
+        for word in found
+        if word.stem not in asked and word.surface.casefold() not in _DAYS_AND_MONTHS
+    ]
     return any(word.start > 0 for word in new) or (len(found) > 1 and bool(new))
 
 
 def _new_numbers(text: str, asked: Collection[str]) -> set[str]:
     """Numbers that the question did not bring along, and that are no part of a date."""
     found: set[str] = set()
-    before = ""
+    previous = Word("", 0, "-")
     for word, following in pairwise([*words(text), Word("", 0, "-")]):
+        before = previous.surface.casefold()
         dated = before in _BEFORE_YEARS or before in MONTHS
         year = dated and word.surface.isdigit() and len(word.surface) == _YEAR_DIGITS
         day = following.surface.casefold() in MONTHS
-        if word.is_number and not year and not day:
+        # "Pier 6" is a name and counts nothing.
+        beside = word.start == previous.start + len(previous.surface) + 1
+        named = beside and previous.is_name and previous.start > 0 and word.surface.isdigit()
+        if word.is_number and not (year or day or named):
             found.add(word.stem)
-        before = word.surface.casefold()
+        previous = word
     return found.difference(asked)
 
 

@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column(
             "job_set",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
-            nullable=False,
+            nullable=True,
         ),
         sa.Column(
             "creator",
@@ -79,22 +79,22 @@ def upgrade() -> None:
         sa.Column(
             "schedule",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
-            nullable=False,
+            nullable=True,
         ),
         sa.Column(
             "display_name",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
-            nullable=False,
+            nullable=True,
         ),
         sa.Column(
             "failure_reason",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
-            nullable=False,
+            nullable=True,
         ),
         sa.Column(
             "failure_category",
             sa.String().with_variant(sa.String(collation="C"), "postgresql"),
-            nullable=False,
+            nullable=True,
         ),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("updated_us", sa.BigInteger(), nullable=False),
@@ -128,6 +128,41 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "jobs_by_job_set",
+            ["project", "job_set", "created_us", "job_id"],
+            unique=False,
+            sqlite_where=sa.text("job_set IS NOT NULL"),
+            postgresql_where=sa.text("job_set IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_by_schedule",
+            ["project", "schedule", "created_us", "job_id"],
+            unique=False,
+            sqlite_where=sa.text("schedule IS NOT NULL"),
+            postgresql_where=sa.text("schedule IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_by_display_name",
+            ["project", "display_name", "created_us", "job_id"],
+            unique=False,
+            sqlite_where=sa.text("display_name IS NOT NULL"),
+            postgresql_where=sa.text("display_name IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_by_failure_reason",
+            ["project", "failure_reason", "created_us", "job_id"],
+            unique=False,
+            sqlite_where=sa.text("failure_reason IS NOT NULL"),
+            postgresql_where=sa.text("failure_reason IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_by_failure_category",
+            ["project", "failure_category", "created_us", "job_id"],
+            unique=False,
+            sqlite_where=sa.text("failure_category IS NOT NULL"),
+            postgresql_where=sa.text("failure_category IS NOT NULL"),
+        )
         batch_op.create_index("jobs_by_create", ["project", "created_us", "job_id"], unique=False)
         batch_op.create_index(
             "jobs_by_create_everywhere", ["created_us", "job_id", "project"], unique=False
@@ -136,33 +171,16 @@ def upgrade() -> None:
             "jobs_by_creator", ["project", "creator", "created_us", "job_id"], unique=False
         )
         batch_op.create_index(
-            "jobs_by_failure_category",
-            ["project", "failure_category", "created_us", "job_id"],
-            unique=False,
-        )
-        batch_op.create_index(
-            "jobs_by_failure_reason",
-            ["project", "failure_reason", "created_us", "job_id"],
-            unique=False,
-        )
-        batch_op.create_index(
             "jobs_by_finish",
             ["project", sa.text("coalesce(finished_us, -1)"), "job_id"],
             unique=False,
         )
         batch_op.create_index(
-            "jobs_by_job_set", ["project", "job_set", "created_us", "job_id"], unique=False
-        )
-        batch_op.create_index(
             "jobs_by_kind", ["project", "kind", "created_us", "job_id"], unique=False
         )
-        batch_op.create_index("jobs_by_name", ["project", "display_name"], unique=False)
         batch_op.create_index("jobs_by_priority", ["project", "priority", "job_id"], unique=False)
         batch_op.create_index(
             "jobs_by_queue", ["project", "queue", "created_us", "job_id"], unique=False
-        )
-        batch_op.create_index(
-            "jobs_by_schedule", ["project", "schedule", "created_us", "job_id"], unique=False
         )
         batch_op.create_index(
             "jobs_by_status", ["project", "status", "created_us", "job_id"], unique=False
@@ -188,6 +206,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("due_us IS NOT NULL"),
             postgresql_where=sa.text("due_us IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_open_by_schedule",
+            ["project", "schedule"],
+            unique=False,
+            sqlite_where=sa.text("schedule <> '' AND done = 0"),
+            postgresql_where=sa.text("schedule <> '' AND done = 0"),
         )
         batch_op.create_index(
             "jobs_live",
@@ -233,9 +258,11 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("expired_us", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "job_id"),
         sqlite_with_rowid=False,
     )
+    op.create_index("tombstones_by_revision", "tombstones", ["revision"])
     op.create_table(
         "artifacts",
         sa.Column(
@@ -547,6 +574,59 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("upstream_pk"),
         sqlite_with_rowid=False,
     )
+
+    op.create_table(
+        "schedules",
+        sa.Column(
+            "project",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "schedule_id",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "creator",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("plan", sa.LargeBinary(), nullable=False),
+        sa.Column("fires", sa.LargeBinary(), nullable=False),
+        sa.Column("next_us", sa.BigInteger(), nullable=True),
+        sa.Column("fire_us", sa.BigInteger(), nullable=True),
+        sa.Column("waiting_us", sa.BigInteger(), nullable=True),
+        sa.Column("decided_us", sa.BigInteger(), nullable=False),
+        sa.Column("counting_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("updated_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "schedule_id"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("schedules", schema=None) as batch_op:
+        batch_op.create_index(
+            "schedules_due",
+            ["fire_us", "project", "schedule_id"],
+            unique=False,
+            sqlite_where=sa.text("fire_us IS NOT NULL"),
+            postgresql_where=sa.text("fire_us IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "schedules_waiting",
+            ["project", "schedule_id"],
+            unique=False,
+            sqlite_where=sa.text("waiting_us IS NOT NULL"),
+            postgresql_where=sa.text("waiting_us IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "schedules_decided",
+            ["decided_us"],
+            unique=False,
+            sqlite_where=sa.text("fire_us IS NOT NULL"),
+            postgresql_where=sa.text("fire_us IS NOT NULL"),
+        )
 
 
 def downgrade() -> None:

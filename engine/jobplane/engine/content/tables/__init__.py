@@ -1,0 +1,1 @@
+"""Tables: pages of rows from CSV and Parquet, read by processes of their own."""

@@ -1,0 +1,1 @@
+"""Schedules: jobs submitted by the clock."""

@@ -1,0 +1,305 @@
+"""A schedule: what happens in what order, all out of one seed; then calm, until all has ended."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.simulation.callers import PROJECT
+from tests.simulation.model import BrokenPromiseError
+from tests.simulation.storage import disk
+from tests.simulation.world import SHOWN_LINES, Plan, inhabited, simulated
+
+ROUNDS = 3000
+# More deaths than this, with nobody killing, are a job that is never given up.
+CALM_LIVES = 80
+LEASE_S = 30.0
+
+
+@dataclass
+class Run:
+    """What became of a schedule."""
+
+    plan: Plan
+    digest: str = ""
+    counts: Counter = field(default_factory=Counter)
+    error: BaseException | None = None
+    story: str = ""
+
+
+def run(plan):
+    """Live through a schedule; what broke a promise is in the outcome, with its story."""
+    with simulated(), tempfile.TemporaryDirectory(prefix="jobplane-simulation-") as folder:
+        with inhabited(plan, folder) as world:
+            outcome = Run(plan)
+            try:
+                _storm(world)
+                _calm(world)
+            except Exception as error:  # noqa: BLE001  whatever it is, its story is wanted
+                outcome.error = error
+                outcome.story = _story(world, error)
+            outcome.digest = world.digest()
+            outcome.counts = world.counts
+            return outcome
+
+
+def _story(world, error):
+    lines = [f"{world.plan}", f"broken: {error!r}", "", "the last lines of the trace:"]
+    lines += world.trace[-SHOWN_LINES:]
+    for job_id in world.model.jobs:
+        if job_id in str(error):
+            lines += ["", f"history of {job_id}:", *world.model.told_again(job_id)]
+    return "\n".join(lines)
+
+
+# The storm: faults, callers and workers at once.
+
+
+def _storm(world):
+    for _ in range(world.plan.servers):
+        world.boot()
+    for _ in range(world.plan.steps):
+        world.bury_the_dead()
+        if len(world.servers) < world.plan.servers and world.rng.chance(0.5):
+            world.boot()
+        _choice(world)(world)
+        world.check()
+
+
+def _choice(world):
+    names, weights = zip(*ACTIONS.items(), strict=True)
+    return world.rng.choices(names, weights)[0]
+
+
+def _server(world):
+    return world.rng.choice(world.servers) if world.servers else None
+
+
+def _up(world):
+    up = [server for server in world.servers if server.is_up]
+    return world.rng.choice(up) if up else None
+
+
+def _call(world):
+    server = _up(world)
+    if server is None:
+        return
+    model, rng, callers = world.model, world.rng, world.callers
+    known = list(model.acknowledged)
+    if not known or (len(model.jobs) < world.plan.jobs and rng.chance(0.5)):
+        server.spawn(callers.submit(server, callers.new_submission()))
+        return
+    job_id = rng.choice(known)
+    verb = rng.choices(
+        ("again", "cancel", "force", "pause", "resume", "answer", "get"), (2, 2, 1, 4, 4, 3, 1)
+    )[0]
+    world.note(f"{verb} {job_id}")
+    match verb:
+        case "again" if callers.sent:
+            repeated = callers.sent[rng.choice(list(callers.sent))]
+            server.spawn(callers.submit(server, repeated))
+        case "cancel" | "force":
+            server.spawn(callers.cancel(server, job_id, force=verb == "force"))
+        case "pause":
+            server.spawn(callers.pause(server, job_id))
+        case "resume":
+            server.spawn(callers.resume(server, job_id))
+        case "answer":
+            server.spawn(callers.answer(server, job_id))
+        case _:
+            server.spawn(callers.get(server, job_id))
+
+
+def _commit(world):
+    if server := _server(world):
+        world.act_commit(server)
+
+
+def _round(world):
+    if server := _server(world):
+        world.act_round(server)
+
+
+def _background(world):
+    server = _server(world)
+    due = [one for one in server.background if one.is_due] if server else []
+    if due:
+        world.act_background(server, world.rng.choice(due))
+
+
+def _attempt(world):
+    if world.attempts:
+        world.act_attempt(world.rng.choice(list(world.attempts.values())))
+
+
+def _stale(world):
+    if world.stale and world.plan.faults:
+        world.act_stale(world.rng.choice(world.stale))
+
+
+def _pass_time(world):
+    world.time.advance(world.rng.choice((0.01, 0.1, 0.5, 2.0, 5.0)))
+    for server in list(world.servers):
+        world.act_timers(server)
+
+
+def _watch(world):
+    if server := _up(world):
+        world.callers.watch_again(server)
+
+
+def _fault(world):
+    if not world.plan.faults:
+        return
+    rng, faults = world.rng, world.faults
+    kind = rng.choices(
+        ("crash", "crash_soon", "unavailable", "lost_answer", "fail_inside", "jump", "sleep", "stop"),
+        (2, 5, 3, 2, 2, 2, 1, 1),
+    )[0]
+    world.note(f"fault: {kind}")
+    match kind:
+        case "crash":
+            if server := _server(world):
+                world.crash_server(server, "is killed")
+        case "crash_soon":
+            faults.crash_in = rng.randint(1, 12)
+        case "unavailable":
+            faults.unavailable = rng.randint(1, 8)
+        case "lost_answer":
+            faults.lost_answer_in = rng.randint(1, 3)
+        case "fail_inside":
+            faults.fail_inside_in = rng.randint(1, 4)
+        case "jump":
+            world.sometimes("jumped")
+            world.time.jump(rng.choice((-3600.0, -5.0, 5.0, 3600.0)))
+        case "sleep":
+            # The whole machine stands still: leases run out.
+            world.time.advance(LEASE_S + 5)
+        case "stop":
+            if server := _up(world):
+                server.spawn(server.stop())
+
+
+ACTIONS = {
+    _call: 14,
+    _commit: 22,
+    _round: 24,
+    _background: 18,
+    _attempt: 26,
+    _stale: 2,
+    _pass_time: 10,
+    _watch: 3,
+    _fault: 4,
+}
+
+
+# The calm: no more faults; what was begun must end, in bounded time.
+
+
+def _calm(world):
+    world.faults.calm()
+    world.is_stormy = False
+    world.note("calm")
+    lives = 0
+    for _ in range(ROUNDS):
+        world.bury_the_dead()
+        while len(world.servers) < world.plan.servers:
+            world.boot()
+            lives += 1
+            if lives > CALM_LIVES:
+                _fail_open(world, f"{lives} servers died")
+        _do_all(world)
+        if _is_over(world):
+            _last_look(world)
+            return
+        _let_time_pass(world)
+    _fail_open(world, f"{ROUNDS} rounds of calm")
+
+
+def _do_all(world):
+    for server in list(world.servers):
+        for _ in range(3):
+            world.act_round(server)
+            while not server.is_dead and server.database.has_work:
+                world.act_commit(server)
+            world.act_timers(server)
+            for one in list(server.background):
+                if one.is_due:
+                    world.act_background(server, one)
+        if server.is_up:
+            world.callers.watch_again(server)
+            _resume_paused(world, server)
+    for attempt in list(world.attempts.values()):
+        if attempt.is_hung and attempt.intent is None and _is_current(world, attempt):
+            continue
+        attempt.is_hung = False
+        world.act_attempt(attempt)
+    world.check()
+
+
+def _is_current(world, attempt):
+    history = world.model.jobs[attempt.assignment.job_id]
+    return history.is_live and history.attempt == attempt.assignment.attempt
+
+
+def _resume_paused(world, server):
+    for history in world.model.jobs.values():
+        if history.status == "PAUSED":
+            server.spawn(world.callers.resume(server, history.job_id))
+
+
+def _is_over(world):
+    if world.model.open_jobs() or world.attempts:
+        return False
+    return all(watcher.is_done for watcher in world.callers.watchers)
+
+
+def _let_time_pass(world):
+    """A little while somebody works, else until somebody has something to do."""
+    if any(not attempt.is_hung for attempt in world.attempts.values()):
+        world.time.advance(0.3)
+        return
+    now = world.time.wall()
+    (due_us,) = disk().raw.execute(
+        "SELECT min(t) FROM (SELECT due_us AS t FROM jobs UNION ALL SELECT ready_us FROM jobs"
+        " UNION ALL SELECT heartbeat_us + ? FROM jobs WHERE worker <> '')",
+        (int(LEASE_S * 1e6),),
+    ).fetchone()
+    left_s = due_us / 1e6 - now.timestamp() + 3.0 if due_us is not None else 0.5
+    world.time.advance(min(max(left_s, 0.5), 7200.0))
+
+
+def _fail_open(world, after):
+    waiting = [watcher.job_id for watcher in world.callers.watchers if not watcher.is_done]
+    evidence = f"after {after}: open {world.model.open_jobs()}, watched {waiting}"
+    live = [attempt.assignment.job_id for attempt in world.attempts.values()]
+    raise BrokenPromiseError("liveness", f"{evidence}, with a worker {live}")
+
+
+def _last_look(world):
+    """What only shows at the end: kept counts, and the whole history once more."""
+    world.check()
+    raw = disk().raw
+    loads = raw.execute("SELECT * FROM loads WHERE queued <> 0 OR active <> 0").fetchall()
+    if loads:
+        raise BrokenPromiseError("loads", f"all has ended, but counted are {loads}")
+    open_ones = raw.execute("SELECT count(*) FROM job_dependencies").fetchone()[0]
+    if open_ones:
+        raise BrokenPromiseError("depends", f"{open_ones} conditions are open for ever")
+    for history in world.model.jobs.values():
+        rows = raw.execute(
+            "SELECT e.sequence, e.type, e.status, e.attempt FROM job_events e"
+            " JOIN jobs j ON j.pk = e.job_pk WHERE j.job_id = ? ORDER BY e.sequence",
+            (history.job_id,),
+        ).fetchall()
+        if rows != [event[:4] for event in history.events]:
+            raise BrokenPromiseError("P4", f"the history of {history.job_id} was rewritten")
+    for watcher in world.callers.watchers:
+        seen = [event[1] for event in world.model.jobs[watcher.job_id].events]
+        if watcher.types != seen:
+            raise BrokenPromiseError("P5", f"the watch of {watcher.job_id} saw {watcher.types}")
+
+
+def plan_of(seed):
+    """The schedule of a seed: mostly one server under faults, some with two, some in peace."""
+    return Plan(seed, servers=2 if seed % 5 == 4 else 1, faults=seed % 17 != 16)
