@@ -5,7 +5,7 @@ import json
 import pytest
 from google.rpc import error_details_pb2 as details
 
-from jobplane.v1 import job_pb2
+from jobplane.v1 import job_pb2, kind_service_pb2
 from tests.client.fake_jobs import new_job, run_to_end
 from tests.client.fake_server import give_artifact, rich_status
 
@@ -70,6 +70,14 @@ def test_an_unknown_kind_goes_as_custom(cli, server):
     assert custom.kind == "sentiment"
     assert custom.params["text"] == "good"
     assert custom.params["top"]["k"] == 3
+
+
+def test_a_foreign_kind_goes_in_the_version_that_the_server_has(cli, server):
+    server.kinds.append(kind_service_pb2.Kind(name="kinds/sentiment", schema_version="7"))
+    cli("submit", "--kind", "sentiment", "-p", "text=good")
+    cli("submit", "--kind", "sentiment", "--set", "custom.schema_version=6")
+    sent = [request.spec.custom.schema_version for request in server.requests("SubmitJob")]
+    assert sent == ["7", "6"]
 
 
 def test_validate_only_writes_nothing(cli, server):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.errors import (
     EtagMismatchError,
     InvalidSpecError,

@@ -35,6 +35,7 @@ class Told:
     batches: int = 0
     artifacts: dict[str, Taken] = field(default_factory=dict[str, Taken])
     checkpoints: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
+    printed: dict[str, bytes] = field(default_factory=dict[str, bytes])
     alive: int = 0
     conclusions: list[Conclusion] = field(default_factory=list[Conclusion])
     concluded_at: float = 0.0
@@ -101,7 +102,7 @@ class Recorder:
         name: str,
         path: Path,
         media_type: str,
-        type: ArtifactType,  # noqa: A002  the port's word
+        type: ArtifactType,
         stage: str,
     ) -> None:
         self.on_artifact()
@@ -116,6 +117,11 @@ class Recorder:
     def checkpoint(self, assignment: Assignment, data: bytes, *, completed_units: int) -> None:
         with self._changed:
             self._note(assignment, "checkpoint").checkpoints.append((data, completed_units))
+
+    def log(self, assignment: Assignment, stream: str, data: bytes) -> None:
+        with self._changed:
+            told = self._told.setdefault(assignment.fence, Told())
+            told.printed[stream] = told.printed.get(stream, b"") + data
 
     def alive(self, assignment: Assignment) -> None:
         with self._changed:

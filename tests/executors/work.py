@@ -1,7 +1,5 @@
 """Work functions of the kinds that these tests run."""
 
-# ruff: noqa: ARG001  work takes its spec and its context, whether or not it needs them
-
 import contextlib
 import os
 import shutil

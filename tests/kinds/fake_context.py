@@ -139,7 +139,7 @@ class FakeContext:
         content: bytes | str | Path,
         *,
         media_type: str,
-        type: ArtifactType = ArtifactType.OPAQUE,  # noqa: A002  the contract's word
+        type: ArtifactType = ArtifactType.OPAQUE,
     ) -> None:
         """Keep the content; refuse what the plane refuses."""
         if name in self.artifacts:

@@ -78,13 +78,13 @@ def test_a_bare_client_uses_a_server_of_another_environment(bare, with_server, t
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(
-            [with_server / "jobplane", "dev", "--port", "0", "--http-port", "0"]
-            + ["--data", str(tmp_path / "data")],
+            [with_server / "jobplane", "dev", "--port", "0", "--http-port", "0",
+             "--data", str(tmp_path / "data")],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         ) as server,
-    ):
+    ):  # fmt: skip
         ready = READY.match(server.stdout.readline())
         assert ready, (tmp_path / "log").read_text()
         done = subprocess.run(

@@ -25,7 +25,7 @@ def main() -> int:
         history = History.load(options.check / HISTORY_NAME)
         return _tell(Outcome(history, read_record(options.check / "data"), 0.0), options.check)
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
-    print(f"seed {seed}, {options.kills} kills, folder {folder}", flush=True)
+    _say(f"seed {seed}, {options.kills} kills, folder {folder}")
     plan = Plan(
         folder=folder,
         kills=options.kills,
@@ -38,7 +38,7 @@ def main() -> int:
         processes_per_s=options.processes,
         cancels=options.cancels,
         failpoints=tuple(options.failpoint),
-        say=lambda line: print(line, flush=True),
+        say=_say,
     )
     outcome = asyncio.run(run(plan))
     outcome.history.save(folder / HISTORY_NAME)
@@ -67,6 +67,10 @@ def _tell(outcome: Outcome, folder: Path) -> int:
     history, record = outcome.history, outcome.record
     found = checker.check(history, record)
     counted = checker.counters(history, record)
+    broken = [
+        {"promise": one.promise, "error": one.error, "job": one.job_id, "evidence": one.evidence}
+        for one in found.broken[:200]
+    ]
     summary = {
         "seed": history.seed,
         "wall_s": round(outcome.wall_s, 1),
@@ -81,21 +85,18 @@ def _tell(outcome: Outcome, folder: Path) -> int:
         "sometimes": dict(counted),
         "never": checker.never(counted),
         "errors": dict(found.errors),
-        "broken": [
-            {
-                "promise": one.promise,
-                "error": one.error,
-                "job": one.job_id,
-                "evidence": one.evidence,
-            }
-            for one in found.broken[:200]
-        ],
+        "broken": broken,
     }
     page = report.page(history, record, found, wall_s=outcome.wall_s)
     (folder / REPORT_NAME).write_text(page, encoding="utf-8")
     (folder / SUMMARY_NAME).write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    print(json.dumps({**summary, "broken": summary["broken"][:20]}, indent=1), flush=True)
+    _say(json.dumps({**summary, "broken": broken[:20]}, indent=1))
     return 1 if found.broken else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

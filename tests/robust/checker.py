@@ -84,6 +84,9 @@ def counters(history: History, record: Record) -> Counter[str]:
 SOMETIMES = (
     "kill while up",
     "kill on the way up",
+    "server stopped gently",
+    "server frozen for a while",
+    "child of the server killed",
     "submit acknowledged",
     "submit of unknown outcome, found later",
     "repeat deduplicated",
@@ -103,6 +106,7 @@ SOMETIMES = (
     "watch resumed",
     "watch resumed between the last event and the end",
     "watch of a job that had ended",
+    "watch told that the server drains",
     "heartbeat on a quiet watch",
 )
 
@@ -117,6 +121,10 @@ def _count_lives(history: History, found: Counter[str]) -> None:
         if life.how == "kill":
             was_up = life.ready < life.ended
             found["kill while up" if was_up else "kill on the way up"] += 1
+        # The last life of every run ends that way.
+        found["server stopped gently"] += life.how == "stop" and life is not history.lives[-1]
+        found["server frozen for a while"] += "frozen" in life.troubles
+        found["child of the server killed"] += "child killed" in life.troubles
 
 
 def _count_operations(history: History, record: Record, found: Counter[str]) -> None:
@@ -133,6 +141,8 @@ def _count_operations(history: History, record: Record, found: Counter[str]) -> 
                 unknown.add(one.key)
             found["repeat refused (REJECT)"] += one.detail == "DUPLICATE_REQUEST"
             found["repeat with another body refused"] += one.detail == "IDEMPOTENCY_KEY_REUSED"
+        elif one.verb == "cancel":
+            found["cancel forced"] += one.is_ok and one.policy == "FORCE"
         elif one.verb == "answer":
             found["question answered"] += one.is_ok
 
@@ -144,6 +154,8 @@ def _count_watches(history: History, found: Counter[str]) -> None:
         ended_in = {one.stream for one in watch.deliveries if one.type == "finished"}
         if ended_in and watch.is_finished and watch.streams[-1].number not in ended_in:
             found["watch resumed between the last event and the end"] += 1
+        drained = [stream for stream in watch.streams if stream.end == "DRAINING"]
+        found["watch told that the server drains"] += len(drained)
         if watch.purpose == "sit":
             found["heartbeat on a quiet watch"] += sum(
                 len(one.cursors) > 3 for one in watch.streams
@@ -163,7 +175,6 @@ def _count_jobs(record: Record, found: Counter[str]) -> None:
                     found["attempt in a process lost with its server"] += lost and in_process
                     retried = event.payload.get("will_retry") and not lost
                     found["attempt retried after a failure"] += bool(retried)
-                    found["cancel forced"] += failure.get("reason") == "FORCED"
                 case "attempt_started":
                     found["attempt resumed from a checkpoint"] += bool(
                         event.payload.get("from_checkpoint")

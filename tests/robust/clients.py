@@ -91,10 +91,10 @@ def _follow(room: Room, job_id: str, shape: Shape) -> None:
 async def _canceller(room: Room, job_id: str) -> None:
     await _choose_moment(room, job_id)
     if room.is_loading:
-        request = wire.CancelJobRequest(
-            name=job_name(job_id), reason="chance", force=room.rng.random() < FORCED
-        )
-        await room.insist(room.jobs.CancelJob, request, verb="cancel", job_id=job_id)
+        force = room.rng.random() < FORCED
+        request = wire.CancelJobRequest(name=job_name(job_id), reason="chance", force=force)
+        facts = {"job_id": job_id, "policy": "FORCE" if force else ""}
+        await room.insist(room.jobs.CancelJob, request, verb="cancel", **facts)
 
 
 async def _choose_moment(room: Room, job_id: str) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from sqlalchemy.exc import OperationalError
+
 from jobplane.engine import house as houses
 from jobplane.engine.api import Engine
 from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
@@ -22,8 +24,6 @@ from jobplane.engine.settings import EngineSettings
 from jobplane.engine.store.database import Database
 from jobplane.service.convert.submission import submission_from_wire
 from jobplane.v1 import job_service_pb2 as wire
-from sqlalchemy.exc import OperationalError
-
 from tests.robust.history import History, Operation
 from tests.robust.record import PROJECT
 from tests.robust.shapes import SHAPES, job_spec
@@ -82,11 +82,11 @@ def make_house(data: Path, database: type[Database] = Database) -> houses.House:
     )
     executors = {Isolation.THREAD.value: ThreadExecutor(registry, where)}
     real = houses.Database
-    houses.Database = database  # type: ignore[misc]  # the house makes its own
+    houses.Database = database  # the house makes its own
     try:
-        return houses.House(settings, registry=registry, executors=executors)  # type: ignore[arg-type]  # a protocol
+        return houses.House(settings, registry=registry, executors=executors)  # a protocol
     finally:
-        houses.Database = real  # type: ignore[misc]  # as it was
+        houses.Database = real  # as it was
 
 
 @dataclass(slots=True)
@@ -178,9 +178,15 @@ async def _see_end(day: Day, engine: Engine, job_id: str) -> None:
         if job.status.is_terminal:
             return
         if job.status is JobStatus.AWAITING_INPUT and job.pending_input is not None:
-            asked = job.pending_input.input_id
-            answer = {"input_id": asked, "answers": {"proceed": "yes"}, "responder": "robust"}
-            await day.insist(lambda: engine.provide_input(PROJECT, job_id, **answer))  # type: ignore[arg-type]  # by name
+            await _answer(day, engine, job_id, job.pending_input.input_id)
+
+
+async def _answer(day: Day, engine: Engine, job_id: str, asked: str) -> None:
+    await day.insist(
+        lambda: engine.provide_input(
+            PROJECT, job_id, input_id=asked, answers={"proceed": "yes"}, responder="robust"
+        )
+    )
 
 
 async def _watch(day: Day, engine: Engine, job_id: str) -> None:

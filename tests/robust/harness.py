@@ -19,9 +19,13 @@ from tests.robust.watchers import watch
 
 SUBMITTERS = 4
 READERS = 2
-# A server that lives long enough for children to come up, and one that dies on its way up.
-LONG_LIVES = 0.2
-EARLY_DEATHS = 0.12
+# Every so many lives: one that is long enough for children to come up, one that ends on its
+# way up, one that is frozen for a while, one that loses a child, and one that is stopped gently.
+LONG_EVERY = 5
+EARLY_EVERY = 9
+FREEZE_EVERY = 7
+CHILD_KILL_EVERY = 8
+GENTLE_EVERY = 14
 SIT_S = 6
 # A life that does not come by its failpoint is killed, and another one begun.
 FAILPOINT_WITHIN_S = 6.0
@@ -88,7 +92,7 @@ async def run(plan: Plan) -> Outcome:
         await room.close()
         await server.close()
     if room.trouble:
-        raise ExceptionGroup("clients of the harness failed", room.trouble)  # type: ignore[type-var]  # errors, not exits
+        raise ExceptionGroup("clients of the harness failed", room.trouble)  # errors, not exits
     lines = server.log.read_text(encoding="utf-8", errors="replace").splitlines()
     history.log_lines.extend(lines)
     return Outcome(history, read_record(data), time.monotonic() - began)
@@ -106,17 +110,30 @@ async def _kill_again_and_again(plan: Plan, server: Server) -> None:
     # Its own numbers, so that the times of kills do not hang on what clients draw.
     rng = random.Random(plan.seed + 1)
     for kill in range(plan.kills):
-        draw = rng.random()
-        if draw < EARLY_DEATHS:
-            await server.fork()
-            await asyncio.sleep(rng.uniform(0.0, 0.12))
-        else:
+        if kill % GENTLE_EVERY == GENTLE_EVERY // 2:
             await server.start()
-            is_long = draw > 1 - LONG_LIVES
-            await asyncio.sleep(rng.uniform(0.8, 1.6) if is_long else rng.uniform(0.03, 0.5))
+            await asyncio.sleep(rng.uniform(0.2, 0.8))
+            await server.stop()
+        await _live(kill, server, rng)
         await server.kill()
         if (kill + 1) % 20 == 0:
-            plan.say(f"{kill + 1} kills, {len(server._history.operations)} operations")
+            plan.say(f"{kill + 1} kills at {server.life.ended:.0f} s")
+
+
+async def _live(kill: int, server: Server, rng: random.Random) -> None:
+    """One life up to the kill; some are troubled before they end."""
+    if kill % EARLY_EVERY == EARLY_EVERY // 2:
+        await server.fork()
+        await asyncio.sleep(rng.uniform(0.0, 0.12))
+        return
+    await server.start()
+    if kill % CHILD_KILL_EVERY == CHILD_KILL_EVERY // 2:
+        await asyncio.sleep(rng.uniform(0.5, 1.0))
+        server.kill_a_child(rng)
+    if kill % FREEZE_EVERY == FREEZE_EVERY // 2:
+        await server.freeze(rng.uniform(0.1, 0.6))
+    is_long = kill % LONG_EVERY == LONG_EVERY // 2
+    await asyncio.sleep(rng.uniform(0.8, 1.6) if is_long else rng.uniform(0.03, 0.5))
 
 
 async def _die_at_failpoints(plan: Plan, server: Server) -> None:

@@ -101,6 +101,8 @@ class Life:
     ended: float = OPEN_END
     # "kill", "failpoint", or "stop" for the last.
     how: str = ""
+    # What was done to it before its end.
+    troubles: list[str] = field(default_factory=list)
     # What was armed: "name:exit@N".
     failpoint: str = ""
     exit_code: int | None = None

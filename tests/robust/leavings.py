@@ -12,6 +12,7 @@ _BAD_LINES = re.compile(
     r"|database is locked|database disk image is malformed|Fatal Python error"
     r'|"level": "(error|critical)"'
 )
+_KEEPER_KILLED = "the keeper of children is gone"
 
 
 def artifacts_are_whole(_: History, record: Record, out: Verdict) -> Iterator[Broken]:
@@ -49,7 +50,11 @@ def nothing_outlives_its_server(history: History, _: Record, out: Verdict) -> It
 def the_log_is_clean(history: History, _: Record, out: Verdict) -> Iterator[Broken]:
     """P11: no line of the log tells of a bug."""
     out.looked_at["P11"] += len(history.log_lines)
+    child_killed = any("child killed" in life.troubles for life in history.lives)
     for line in history.log_lines:
+        if child_killed and _KEEPER_KILLED in line:
+            # That was us, and it is right to say so.
+            continue
         if _BAD_LINES.search(line):
             yield Broken("P11", "bad_log_line", line[:300])
 

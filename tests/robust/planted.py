@@ -63,7 +63,7 @@ def early_ack() -> None:
         real(self, run)
         return early
 
-    Database.write = write  # type: ignore[method-assign,assignment]  # that is the bug
+    Database.write = write  # that is the bug
     # The disk is slow enough for the difference to show.
     failpoint.reach = lambda name: time.sleep(0.005 * (name == "commit_before"))
 
@@ -94,7 +94,7 @@ def memory_sequence() -> None:
         self.sequence = counts[job_id] - 1
         real(self, payload)
 
-    Draft.emit = emit  # type: ignore[method-assign]  # that is the bug
+    Draft.emit = emit  # that is the bug
     append = events.append
 
     def replace_events(connection: Connection, job_pk: int, new: Sequence[Any]) -> Any:
@@ -110,7 +110,7 @@ def memory_sequence() -> None:
 @_bug
 def no_fence() -> None:
     """Take reports of an attempt whatever became of its job."""
-    change.may_move = lambda _source, _target: True  # type: ignore[attr-defined]  # imported there
+    change.may_move = lambda _source, _target: True  # imported there
 
     def apply_to(
         self: Ledger, transaction: Any, live: Any, stored: Any, steps: Any, conclusion: Any
@@ -125,14 +125,14 @@ def no_fence() -> None:
             made = Change(stored.job, end.job, (*made.events, *end.events))
         return jobs.save(transaction, stored, made)
 
-    Ledger._apply_to = apply_to  # type: ignore[method-assign]  # that is the bug
+    Ledger._apply_to = apply_to  # that is the bug
 
 
 @_bug
 def no_recovery() -> None:
     """Leave to themselves the attempts that an earlier life was running."""
-    Reaper.recover = lambda _self: 0  # type: ignore[method-assign]  # that is the bug
-    Reaper._release = lambda _self, _transaction: 0  # type: ignore[method-assign]  # and its net
+    Reaper.recover = lambda _self: 0  # that is the bug
+    Reaper._release = lambda _self, _transaction: 0  # and its net
 
 
 @_bug
@@ -142,18 +142,18 @@ def resume_hang() -> None:
 
     async def end(self: JobStream, subscription: Any) -> Any:
         job = subscription.job
-        if job is not None and job.status.is_terminal:
-            if self._interest.after_sequence == job.sequence:
-                return None
+        is_over = job is not None and job.status.is_terminal
+        if is_over and self._interest.after_sequence == job.sequence:
+            return None
         return await real(self, subscription)
 
-    JobStream._end = end  # type: ignore[method-assign]  # that is the bug
+    JobStream._end = end  # that is the bug
 
 
 @_bug
 def forgotten_key() -> None:
     """Make a job without binding its key."""
-    keys.use = lambda *_, **__: None  # type: ignore[assignment]  # that is the bug
+    keys.use = lambda *_, **__: None  # that is the bug
 
 
 @_bug
@@ -178,11 +178,11 @@ def torn_content() -> None:
             os.ftruncate(target.fileno(), size // 2)
         return real(self, target, path, sha256, size)
 
-    ContentStore._keep = keep  # type: ignore[method-assign]  # that is the bug
+    ContentStore._keep = keep  # that is the bug
 
 
 @_bug
 def lost_wake() -> None:
     """Tell watchers nothing: neither of commits nor of what the table holds."""
-    Hub.publish = lambda _self, _changes: None  # type: ignore[method-assign]  # that is the bug
-    Feed.step = lambda _self: None  # type: ignore[method-assign]  # and its net
+    Hub.publish = lambda _self, _changes: None  # that is the bug
+    Feed.step = lambda _self: None  # and its net

@@ -153,11 +153,15 @@ def _latencies(history: History) -> Iterator[str]:
         if one.outcome != "unknown":
             by_verb.setdefault(one.verb, []).append((one.end - one.start) * 1000)
     yield "<h2>Calls that were answered</h2><table>"
-    yield "<tr><th>Call</th><th>Answers</th><th>Median ms</th><th>99th ms</th><th>Longest ms</th></tr>"
+    heads = ("Call", "Answers", "Median ms", "99th ms", "Longest ms")
+    yield f"<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
     for verb, times in sorted(by_verb.items()):
         times.sort()
         at_99 = times[min(len(times) * 99 // 100, len(times) - 1)]
-        cells = (f"{len(times):,}", *(f"{ms:.1f}" for ms in (times[len(times) // 2], at_99, times[-1])))
+        cells = (
+            f"{len(times):,}",
+            *(f"{ms:.1f}" for ms in (times[len(times) // 2], at_99, times[-1])),
+        )
         yield f"<tr><td>{_text(verb)}</td>"
         yield "".join(f'<td class="number">{cell}</td>' for cell in cells) + "</tr>"
     yield "</table>"
@@ -200,7 +204,10 @@ def _failure(history: History, record: Record, broken: Broken) -> Iterator[str]:
 def _call_lines(operations: Iterable[Operation]) -> Iterator[tuple[float, str]]:
     for one in operations:
         answer = f"{one.status} at {one.sequence}" if one.is_ok else f"{one.outcome} {one.detail}"
-        yield one.start, f"#{one.number} {one.verb} -> {answer} ({(one.end - one.start) * 1e3:.1f} ms)"
+        yield (
+            one.start,
+            f"#{one.number} {one.verb} -> {answer} ({(one.end - one.start) * 1e3:.1f} ms)",
+        )
 
 
 def _watch_lines(watches: Iterable[Watch]) -> Iterator[tuple[float, str]]:
@@ -217,6 +224,8 @@ def _watch_lines(watches: Iterable[Watch]) -> Iterator[tuple[float, str]]:
 def _event_lines(job: JobRow) -> Iterator[str]:
     for event in job.events[:MAX_LINES]:
         extra = event.payload.get("reason") or event.payload.get("action") or ""
-        line = f"{event.sequence:4} {event.type:18} {event.status:15} attempt {event.attempt} {extra}"
+        line = (
+            f"{event.sequence:4} {event.type:18} {event.status:15} attempt {event.attempt} {extra}"
+        )
         yield line.rstrip()
     yield f"row: {job.status} at {job.sequence}, attempt {job.attempt} {job.failure}".rstrip()

@@ -32,7 +32,7 @@ def job_name(job_id: str) -> str:
 
 def status_name(number: int) -> str:
     """Name of a status, as the record writes it."""
-    return JobStatus.Name(number).removeprefix("JOB_STATUS_")  # type: ignore[arg-type]  # any number
+    return JobStatus.Name(number).removeprefix("JOB_STATUS_")  # any number
 
 
 class Room:

@@ -42,10 +42,16 @@ class Run:
         )
 
     def keep(self) -> None:
-        """Keep data, log, history and report where the environment says."""
-        if kept := os.environ.get(KEEP):
-            target = Path(kept) / f"{self.folder.name}-seed-{self.summary['seed']}"
+        """Keep the report where the environment says, and all there is if a promise broke."""
+        if not (kept := os.environ.get(KEEP)):
+            return
+        target = Path(kept) / f"{self.folder.name}-seed-{self.summary['seed']}"
+        if self.errors:
             shutil.copytree(self.folder, target, dirs_exist_ok=True)
+            return
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("report.html", "summary.json"):
+            shutil.copy(self.folder / name, target / name)
 
 
 def seed() -> int:

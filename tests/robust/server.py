@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -76,7 +78,8 @@ class Server:
     async def fork(self, *, failpoints: str = "") -> None:
         """Begin a life; returns before the server answers."""
         launcher = self._launcher
-        assert launcher is not None and launcher.stdin is not None
+        assert launcher is not None
+        assert launcher.stdin is not None
         for one in (self._ended, self._ready, self._came):
             one.clear()
         number = len(self._history.lives) + 1
@@ -132,6 +135,20 @@ class Server:
         await self._within(STOP_WITHIN_S, self._ended, f"no end on {number.name}")
         self._hunts.append(asyncio.create_task(self._hunt(self.life, children)))
 
+    async def freeze(self, seconds: float) -> None:
+        """Stop the server in its tracks for a while."""
+        self.life.troubles.append("frozen")
+        os.kill(self._pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        os.kill(self._pid, signal.SIGCONT)
+
+    def kill_a_child(self, rng: random.Random) -> None:
+        """Kill one of the server's processes, if it has any."""
+        if children := self.children():
+            self.life.troubles.append("child killed")
+            with suppress(psutil.NoSuchProcess):
+                rng.choice(children).kill()
+
     def children(self) -> list[psutil.Process]:
         """Every process that this life has started and that lives."""
         try:
@@ -163,7 +180,8 @@ class Server:
         await self._reader
 
     async def _read(self) -> None:
-        assert self._launcher is not None and self._launcher.stdout is not None
+        assert self._launcher is not None
+        assert self._launcher.stdout is not None
         while line := (await self._launcher.stdout.readline()).decode():
             match line.split():
                 case ["launcher", "ready"]:

@@ -26,8 +26,7 @@ class Shape:
 
 
 def _thread(**fields: object) -> ProbeSpec:
-    spec = ProbeSpec(isolation=ProbeSpec.ISOLATION_THREAD, **fields)  # type: ignore[arg-type]  # fields of the spec
-    return spec
+    return ProbeSpec(isolation=ProbeSpec.ISOLATION_THREAD, **fields)
 
 
 def _stepped(spec: ProbeSpec, milliseconds: int) -> ProbeSpec:
@@ -99,6 +98,11 @@ def _process(rng: random.Random) -> ProbeSpec:
     return _stepped(spec, rng.randint(30, 80))
 
 
+def _stubborn(_: random.Random) -> ProbeSpec:
+    spec = ProbeSpec(steps=4, isolation=ProbeSpec.ISOLATION_PROCESS, ignore_cancel=True)
+    return _stepped(spec, 100)
+
+
 def _process_exit(_: random.Random) -> ProbeSpec:
     spec = ProbeSpec(
         steps=2,
@@ -140,6 +144,7 @@ SHAPES = {
             max_attempts=2,
         ),
         Shape("process", 5, _process, is_process=True),
+        Shape("stubborn", 1, _stubborn, is_process=True),
         Shape("process_exit", 1, _process_exit, is_process=True),
     )
 }

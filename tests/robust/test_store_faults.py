@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.robust import attempts, leavings, promises
-from tests.robust.faults import Fault, Mode, live_a_day
+from tests.robust import attempts, leavings, promises, runs
+from tests.robust.faults import Day, Fault, Mode, live_a_day
 from tests.robust.promises import Promise, verdict
 from tests.robust.record import read_record
 
@@ -31,35 +32,49 @@ PROMISES = (
 )
 # More writes than the day has: the loop must end by itself before.
 MOST_WRITES = 300
+MODES: tuple[Mode, ...] = ("refused", "done_but_refused")
 
 
-def _live(data: Path, fault: Fault) -> None:
+def _live(data: Path, fault: Fault, caplog: pytest.LogCaptureFixture) -> Day:
+    caplog.clear()
     day = asyncio.run(live_a_day(data, fault))
     found = verdict(day.history, read_record(data), PROMISES)
     assert not found.broken, f"{fault}: {found.broken[:5]}"
+    bugs = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not bugs, f"{fault}: {bugs[:5]}"
+    return day
 
 
-def _fail_every_write(folder: Path, mode: Mode, *, length: int, step: int) -> None:
-    """Fail the first write, then the second, and so on, until a day passes without a fault."""
-    for at in range(1, MOST_WRITES, step):
-        fault = Fault(at, mode, length)
-        _live(folder / str(at), fault)
-        if not fault.fired:
-            return
+def _fail_every_write(
+    folder: Path, fault: Fault, *, step: int, caplog: pytest.LogCaptureFixture
+) -> int:
+    """Fail the first write, then the next, and so on, until a day passes without a fault."""
+    refusals = 0
+    for at in range(fault.at, MOST_WRITES, step):
+        today = replace(fault, at=at)
+        refusals += len(_live(folder / str(at), today, caplog).refusals)
+        if not today.fired:
+            return refusals
     raise AssertionError("the day never passed without a fault")
 
 
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR)
+def test_a_day_without_a_fault_breaks_no_promise(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    assert not _live(tmp_path, Fault(at=0), caplog).refusals
 
 
-def test_a_day_without_a_fault_breaks_no_promise(tmp_path: Path):
-    _live(tmp_path, Fault(at=0))
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failing_write_is_healed(mode: Mode, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    # Another third of all writes with each seed.
+    first = 1 + runs.seed() % 3
+    fault = Fault(first, mode)
+    assert _fail_every_write(tmp_path, fault, step=3, caplog=caplog) > 0
 
 
+@pytest.mark.robust
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("mode", ["refused", "done_but_refused"])
-@pytest.mark.parametrize("length", [1, 5])
-def test_any_failing_write_is_healed(tmp_path: Path, mode: Mode, length: int):
-    _fail_every_write(tmp_path, mode, length=length, step=1)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("length", [1, 2, 5, 20])
+def test_any_row_of_failing_writes_is_healed(
+    mode: Mode, length: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    assert _fail_every_write(tmp_path, Fault(1, mode, length), step=1, caplog=caplog) > 0

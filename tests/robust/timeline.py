@@ -54,7 +54,7 @@ def _calls(history: History, span: float) -> Iterator[str]:
     bins = [{"ok": 0, "refused": 0, "unknown": 0} for _ in range(BINS)]
     for one in history.operations:
         bins[min(int(one.start / span * BINS), BINS - 1)][one.outcome] += 1
-    highest = max(max(sum(one.values()) for one in bins), 1)
+    highest = max(*(sum(one.values()) for one in bins), 1)
     width = (WIDTH - LEFT - RIGHT) / BINS
     base = TOP + CALLS_H
     for index, counts in enumerate(bins):
@@ -106,9 +106,10 @@ def _lives(history: History, span: float, top: float) -> Iterator[str]:
         ended = min(life.ended, span)
         if life.ready < ended:
             x, to = _x(life.ready, span), _x(ended, span)
+            said = f"life {life.number}: {ended - life.ready:.2f} s"
             yield (
                 f'<rect x="{x:.1f}" y="{top}" width="{max(to - x, 0.6):.1f}" height="{LIFE_H}"'
-                f' fill="{_UP}"><title>life {life.number}: {ended - life.ready:.2f} s</title></rect>'
+                f' fill="{_UP}"><title>{said}</title></rect>'
             )
         if life.how in {"kill", "failpoint", "by itself"}:
             x = _x(ended, span)

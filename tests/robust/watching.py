@@ -64,12 +64,8 @@ def _differences(durable: list[Delivery], job: JobRow) -> Iterator[tuple[str, st
         if row is None:
             yield "heard_what_is_not_durable", f"{one.sequence} {one.type} is not in the record"
         elif (row.type, row.status, row.time_us) != (one.type, one.status, one.time_us):
-            yield (
-                "heard_something_else",
-                (
-                    f"{one.sequence}: heard {one.type} {one.status}, recorded {row.type} {row.status}"
-                ),
-            )
+            heard, recorded = f"{one.type} {one.status}", f"{row.type} {row.status}"
+            yield "heard_something_else", f"{one.sequence}: heard {heard}, recorded {recorded}"
 
 
 def _ends(watch: Watch, job: JobRow) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.service.library_server import LibraryServer
 from tests.service.loop_thread import LoopThread
 from tests.service.running_server import RunningServer
 
@@ -32,6 +34,13 @@ def serve(loop_thread: LoopThread) -> Iterator[Callable[..., RunningServer]]:
 @pytest.fixture
 def server(serve: Callable[..., RunningServer]) -> RunningServer:
     return serve()
+
+
+@pytest.fixture
+def library(loop_thread: LoopThread, tmp_path: Path) -> Iterator[LibraryServer]:
+    server = LibraryServer(loop_thread, tmp_path / "data")
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """An engine in memory: jobs are kept, nothing runs."""
 
-# ruff: noqa: A002, ARG002  it takes what the engine takes, under the same names
+# ruff: noqa: ARG002  it takes what the engine takes, under the same names
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence

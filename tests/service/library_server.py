@@ -48,7 +48,8 @@ class LibraryServer:
         )
         port = thread.run(self.server.start())
         self.data_dir = data_dir
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.address = f"127.0.0.1:{port}"
+        self.channel = grpc.insecure_channel(self.address)
         self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self.channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
         self.jobs = job_service_pb2_grpc.JobServiceStub(self.channel)

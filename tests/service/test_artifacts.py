@@ -5,17 +5,12 @@ import os
 import google_crc32c
 import pytest
 
-from jobplane.v1 import artifact_pb2, artifact_service_pb2
-from tests.service.library_server import LibraryServer, refusal, sha256_of
+from jobplane.engine.domain.artifact import ArtifactType
+from jobplane.kinds.probe.v1 import probe_pb2
+from jobplane.v1 import artifact_pb2, artifact_service_pb2, job_service_pb2
+from tests.service.library_server import refusal, sha256_of
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def library(loop_thread, tmp_path):
-    server = LibraryServer(loop_thread, tmp_path / "data")
-    yield server
-    server.close()
 
 
 def list_of(library, parent, **fields):
@@ -75,16 +70,10 @@ def test_lists_are_filtered(library, asked, found):
     job = library.run_probe(steps=1)
     library.put_output(job, "a.txt", b"abc")
     library.put_output(
-        job, "b.csv", b"a\n1", type=artifact_type("TABLE"), media_type="text/csv"
+        job, "b.csv", b"a\n1", type=ArtifactType.TABLE, media_type="text/csv"
     )
     library.put_output(job, "c.bin", b"abcd", labels={"split": "test"})
     assert ids(list_of(library, job.name, filter=asked)) == found
-
-
-def artifact_type(name):
-    from jobplane.engine.domain.artifact import ArtifactType
-
-    return ArtifactType(name)
 
 
 def test_a_filter_on_a_field_that_is_not_there_names_its_column(library):
@@ -120,9 +109,6 @@ def test_large_content_is_never_inline(library):
 
 def test_an_artifact_that_may_still_come_is_not_ready(library):
     name = "projects/demo/jobs/slow/artifacts/later.csv"
-    from jobplane.kinds.probe.v1 import probe_pb2
-    from jobplane.v1 import job_service_pb2
-
     request = job_service_pb2.SubmitJobRequest(project="demo", job_id="slow")
     request.spec.probe.steps = 100_000
     request.spec.probe.step_duration.FromMilliseconds(20)

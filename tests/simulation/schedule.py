@@ -56,23 +56,38 @@ def _story(world, error):
 
 
 def _storm(world):
-    for _ in range(world.plan.servers):
-        world.boot()
     for _ in range(world.plan.steps):
         world.bury_the_dead()
-        if len(world.servers) < world.plan.servers and world.rng.chance(0.5):
-            world.boot()
+        if len(world.servers) < world.plan.servers:
+            _boot(world)
         _choice(world)(world)
         world.check()
 
 
+def _boot(world):
+    """Start a server; mostly nothing else happens before it is up."""
+    server = world.boot()
+    if world.rng.chance(0.8):
+        while server.loop.has_work and not server.is_up and not server.is_dead:
+            world.act_round(server)
+
+
 def _choice(world):
-    names, weights = zip(*ACTIONS.items(), strict=True)
-    return world.rng.choices(names, weights)[0]
+    """What happens next, of all that can."""
+    possible = {act: weight for act, (weight, can) in ACTIONS.items() if can(world)}
+    return world.rng.choices(list(possible), list(possible.values()))[0]
+
+
+def _waits(world, what):
+    return any(what(server) for server in world.servers if not server.is_dead)
 
 
 def _server(world):
     return world.rng.choice(world.servers) if world.servers else None
+
+
+def _is_any_up(world):
+    return any(server.is_up for server in world.servers)
 
 
 def _up(world):
@@ -111,30 +126,35 @@ def _call(world):
 
 
 def _commit(world):
-    if server := _server(world):
-        world.act_commit(server)
+    _of_those(world, lambda server: server.database.has_work, world.act_commit)
 
 
 def _round(world):
-    if server := _server(world):
-        world.act_round(server)
+    _of_those(world, lambda server: server.loop.has_work, world.act_round)
+
+
+def _of_those(world, what, act):
+    act(world.rng.choice([one for one in world.servers if not one.is_dead and what(one)]))
+
+
+def _is_any_due(server):
+    return any(one.is_due for one in server.background)
 
 
 def _background(world):
-    server = _server(world)
-    due = [one for one in server.background if one.is_due] if server else []
-    if due:
+    def act(server):
+        due = [one for one in server.background if one.is_due]
         world.act_background(server, world.rng.choice(due))
+
+    _of_those(world, _is_any_due, act)
 
 
 def _attempt(world):
-    if world.attempts:
-        world.act_attempt(world.rng.choice(list(world.attempts.values())))
+    world.act_attempt(world.rng.choice(list(world.attempts.values())))
 
 
 def _stale(world):
-    if world.stale and world.plan.faults:
-        world.act_stale(world.rng.choice(world.stale))
+    world.act_stale(world.rng.choice(world.stale))
 
 
 def _pass_time(world):
@@ -149,12 +169,10 @@ def _watch(world):
 
 
 def _fault(world):
-    if not world.plan.faults:
-        return
     rng, faults = world.rng, world.faults
     kind = rng.choices(
         ("crash", "crash_soon", "unavailable", "lost_answer", "fail_inside", "jump", "sleep", "stop"),
-        (2, 5, 3, 2, 2, 2, 1, 1),
+        (2, 5, 2, 3, 3, 2, 1, 1),
     )[0]
     world.note(f"fault: {kind}")
     match kind:
@@ -180,16 +198,17 @@ def _fault(world):
                 server.spawn(server.stop())
 
 
+# How likely each is among those that are possible.
 ACTIONS = {
-    _call: 14,
-    _commit: 22,
-    _round: 24,
-    _background: 18,
-    _attempt: 26,
-    _stale: 2,
-    _pass_time: 10,
-    _watch: 3,
-    _fault: 4,
+    _call: (16, lambda world: _is_any_up(world)),
+    _commit: (26, lambda world: _waits(world, lambda server: server.database.has_work)),
+    _round: (26, lambda world: _waits(world, lambda server: server.loop.has_work)),
+    _background: (14, lambda world: _waits(world, _is_any_due)),
+    _attempt: (24, lambda world: bool(world.attempts)),
+    _stale: (1, lambda world: bool(world.stale) and world.plan.faults),
+    _pass_time: (10, lambda _: True),
+    _watch: (3, lambda world: _is_any_up(world)),
+    _fault: (3, lambda world: world.plan.faults),
 }
 
 
@@ -204,7 +223,7 @@ def _calm(world):
     for _ in range(ROUNDS):
         world.bury_the_dead()
         while len(world.servers) < world.plan.servers:
-            world.boot()
+            _boot(world)
             lives += 1
             if lives > CALM_LIVES:
                 _fail_open(world, f"{lives} servers died")

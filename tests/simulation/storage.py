@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from jobplane.engine.content.store import Content
+from jobplane.engine.content.port import Content, Found
 from jobplane.engine.domain.errors import BackendUnavailableError
 from jobplane.engine.store import database, migrate
 from sqlalchemy import create_engine, event
@@ -187,7 +187,7 @@ class SimulatedDatabase(database.Database):
 
 
 class SimulatedContent:
-    """Content in memory."""
+    """Content in memory, with the time at which it was last handed in."""
 
     def __init__(self, server):
         self._server = server
@@ -198,11 +198,30 @@ class SimulatedContent:
     def put(self, data):
         self._server.must_live()
         digest = hashlib.sha256(data).hexdigest()
-        disk().content[digest] = bytes(data)
+        disk().content[digest] = (bytes(data), self._server.clock.now())
         return Content(digest, len(data))
 
     def take(self, path, *, inside):  # noqa: ARG002
         return self.put(path.name.encode())
+
+    def touch(self, sha256):
+        if sha256 not in disk().content:
+            return None
+        data, _ = disk().content[sha256]
+        disk().content[sha256] = (data, self._server.clock.now())
+        return len(data)
+
+    def remove(self, found):
+        _, touched_at = disk().content.get(found.sha256, (b"", None))
+        if touched_at not in {None, found.touched_at}:
+            return False
+        disk().content.pop(found.sha256, None)
+        return True
+
+    def walk(self):
+        return iter(
+            [Found(key, len(data), at) for key, (data, at) in sorted(disk().content.items())]
+        )
 
     def path_of(self, sha256):
         return Path("content") / sha256
@@ -210,4 +229,4 @@ class SimulatedContent:
     def read(self, sha256):
         if sha256 not in disk().content:
             raise FileNotFoundError(sha256)
-        return disk().content[sha256]
+        return disk().content[sha256][0]

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from typing import Any
 
 from jobplane.engine.domain.artifact import ArtifactType
 from jobplane.engine.domain.attempt import Asked, Broke, Completed, Intent, Yielded
@@ -21,13 +22,7 @@ from jobplane.engine.kinds.base import Isolation, Kind
 LANES = ("THREAD", "PROCESS")
 PAUSABLE = "sim"
 UNPAUSABLE = "rigid"
-_PROPERTIES = {
-    "lane": {"enum": list(LANES)},
-    "units": {"type": "integer"},
-    "end": {"type": "string"},
-    "asks": {"type": "boolean"},
-    "deaf": {"type": "boolean"},
-}
+_PROPERTIES: dict[str, Any] = {name: {} for name in ("lane", "units", "end", "asks", "deaf")}
 KINDS = tuple(
     Kind(
         name=name,

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import jobplane.engine.house
@@ -33,7 +34,7 @@ class Plan:
     """What a schedule is made of: everything else follows from the seed."""
 
     seed: int
-    steps: int = 90
+    steps: int = 120
     jobs: int = 6
     servers: int = 1
     faults: bool = True
@@ -237,7 +238,6 @@ class Server:
         self.loop.close()
         self.background.clear()
         self.timers.clear()
-        self.house._files.shutdown(wait=False)
 
 
 class World:
@@ -438,6 +438,7 @@ class World:
                 self.act_commit(server)
 
 
+@cache
 def _registry():
     return Registry(KINDS)
 

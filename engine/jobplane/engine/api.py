@@ -17,6 +17,7 @@ from jobplane.engine.domain.errors import (
     BackendUnavailableError,
     EtagMismatchError,
     InvalidTransitionError,
+    JobExpiredError,
     KindNotPausableError,
     QueueClosedError,
 )
@@ -33,7 +34,8 @@ from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.queues import Planning
 from jobplane.engine.scheduler.waiting import Obstacle, wait_of
-from jobplane.engine.store import events, jobs, listing, queues
+from jobplane.engine.schedules.book import ScheduleBook
+from jobplane.engine.store import events, jobs, listing, purge, queues
 from jobplane.engine.store import filter as sql
 from jobplane.engine.store.database import Database, Read, Transaction, Write
 from jobplane.engine.store.groups import group_column
@@ -74,6 +76,7 @@ class Engine:
         crossing: Crossing,
         library: Library,
         planning: Planning,
+        schedules: ScheduleBook,
         obstacle: Obstacle,
         streams: Streams,
         watch_max_age_s: Callable[[], float],
@@ -81,6 +84,7 @@ class Engine:
         self.registry = registry
         self.library = library
         self.planning = planning
+        self.schedules = schedules
         self.streams = streams
         self._obstacle = obstacle
         self._database = database
@@ -230,6 +234,24 @@ class Engine:
             )
         )
 
+    async def delete(self, project: str, job_id: str, *, etag: str) -> None:
+        """Purge a finished job and its artifacts; one that is purged already stays so."""
+
+        def write(transaction: Transaction) -> None:
+            stored = jobs.get_to_change(transaction.connection, project, job_id)
+            if etag and etag != stored.job.etag:
+                raise EtagMismatchError(stored.job.name, stored.job.etag)
+            if not stored.job.status.is_terminal:
+                allowed = [status for status in JobStatus if status.is_terminal]
+                raise InvalidTransitionError(stored.job.name, "delete", stored.job.status, allowed)
+            purge.job(transaction, stored, now=self._clock.now())
+
+        try:
+            await self._write(write)
+        except JobExpiredError:
+            return
+        self._hub.forget((project, job_id))
+
     async def provide_input(
         self,
         project: str,
@@ -330,7 +352,7 @@ class Engine:
     async def is_ready(self) -> bool:
         """Whether the store takes writes."""
         try:
-            await self._write(lambda transaction: None)
+            await self._write(lambda _transaction: None)
         except BackendUnavailableError:
             return False
         return True

@@ -77,7 +77,11 @@ def _statements(path: Path) -> Generator[Callable[..., object]]:
     try:
         with engine.connect() as connection:
             cursor = connection.connection.cursor()
-            yield lambda statement, *values: cursor.execute(statement, values)
+
+            def run(statement: str, *values: str) -> object:
+                return cursor.execute(statement, values)
+
+            yield run
             cursor.close()
     finally:
         engine.dispose()

@@ -33,6 +33,8 @@ NAMES = frozenset(
         "content_after_rename",
         "artifact_before_row",
         "checkpoint_before_row",
+        "purge_before_commit",
+        "sweep_before_remove",
         "upload_before_row",
         "upload_before_ack",
         "watch_before_end",

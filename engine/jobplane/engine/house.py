@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from jobplane.engine.api import Engine
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
@@ -18,8 +17,10 @@ from jobplane.engine.domain.policy import bounds_of
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.intake import Intake
+from jobplane.engine.janitor import Janitor
 from jobplane.engine.kinds.registry import Registry
-from jobplane.engine.library import Library
+from jobplane.engine.library import open_library
+from jobplane.engine.logbook import LogBook
 from jobplane.engine.query.token import PageTokens
 from jobplane.engine.scheduler.budget import Budget
 from jobplane.engine.scheduler.dependencies import Dependencies
@@ -31,12 +32,14 @@ from jobplane.engine.scheduler.packing import Capacity, nodes_of
 from jobplane.engine.scheduler.queues import Planning
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.scheduler.steering import Steering
+from jobplane.engine.schedules.book import ScheduleBook
+from jobplane.engine.schedules.firing import Firing
+from jobplane.engine.schedules.ticker import Ticker
 from jobplane.engine.settings import EngineSettings
 from jobplane.engine.store import shared
 from jobplane.engine.store.database import Database, sqlite_url
 from jobplane.engine.store.migrate import migrate
 from jobplane.engine.streams import Streams
-from jobplane.engine.uploads import Uploads
 from jobplane.engine.watch.board import Board
 from jobplane.engine.watch.feed import Feed
 from jobplane.engine.watch.hub import Hub
@@ -47,6 +50,8 @@ CHECKPOINT_INTERVAL_S = 0.25
 DEPENDENCY_INTERVAL_S = 1.0
 # A budget is overdrawn by at most this and the grace of a pause.
 BUDGET_INTERVAL_S = 1.0
+# A schedule fires this late at most, where nothing else is in its way.
+SCHEDULE_INTERVAL_S = 0.5
 
 
 class House:
@@ -70,6 +75,7 @@ class House:
         self._worker = self._randomness.new_id(self._clock.now())
         self._runnable: set[tuple[str, str]] = set()
         self.hub = Hub()
+        self.line_hub = Hub()
         self.board = Board()
         self._steering = Steering(executors.values())
         self._build()
@@ -87,12 +93,28 @@ class House:
             on_end=self.dependencies.follow,
             readers=settings.readers,
         )
+        self._intake = Intake(
+            registry=self._registry,
+            clock=self._clock,
+            randomness=self._randomness,
+            misfit=self._capacity.misfit,
+            kind_settings=settings.kinds,
+        )
+        self._firing = Firing(intake=self._intake)
+        self.ticker = Ticker(database=self.database, firing=self._firing, clock=self._clock)
         self.content = ContentStore(data / "content")
         self.landing = Landing(data / "content" / "landing")
-        self._files = ThreadPoolExecutor(settings.file_threads, thread_name_prefix="content")
+        self.logs = LogBook(
+            data / "logs",
+            content=self.content,
+            clock=self._clock,
+            on_line=self.line_hub.nudge,
+            limit_bytes=settings.max_log_bytes,
+        )
         self.ledger = Ledger(
             database=self.database,
             content=self.content,
+            logs=self.logs,
             steering=self._steering,
             clock=self._clock,
             randomness=self._randomness,
@@ -126,9 +148,13 @@ class House:
         self._dependency_loop = Loop(
             self._tell_dependents, name="dependencies", every_s=DEPENDENCY_INTERVAL_S
         )
+        self._schedule_loop = Loop(
+            self._fire_schedules, name="schedules", every_s=SCHEDULE_INTERVAL_S
+        )
         self._loops = (
             self._dispatch_loop,
             self._dependency_loop,
+            self._schedule_loop,
             Loop(
                 Budget(database=self.database, clock=self._clock).step,
                 name="budget",
@@ -143,34 +169,36 @@ class House:
         """Open the store, take up what was left, and begin to run jobs."""
         await asyncio.to_thread(self._open)
         self.hub.start(asyncio.get_running_loop())
+        self.line_hub.start(asyncio.get_running_loop())
         self.board.start(asyncio.get_running_loop())
         secret = await asyncio.to_thread(self._page_token_secret)
         crossing = Crossing(asyncio.get_running_loop())
-        self.library = Library(
+        self.library = open_library(
+            self._settings,
             database=self.database,
             content=self.content,
+            landing=self.landing,
             tokens=PageTokens(secret),
+            clock=self._clock,
             crossing=crossing,
-            files=self._files,
-            uploads=Uploads(
-                database=self.database,
-                content=self.content,
-                landing=self.landing,
-                crossing=crossing,
-                files=self._files,
-                clock=self._clock,
-                settings=self._settings,
-            ),
+        )
+        self._janitor = Janitor(
+            database=self.database,
+            content=self.content,
+            landing=self.landing,
+            clock=self._clock,
+            settings=self._settings,
+            on_purge=lambda project, job_id: self.hub.forget((project, job_id)),
+            forget=self.library.forget,
+            rest=self.library.rest,
+        )
+        self._janitor_loop = Loop(
+            self._janitor.step, name="janitor", every_s=self._settings.janitor_interval_s
         )
         engine = Engine(
             database=self.database,
             registry=self._registry,
-            intake=Intake(
-                registry=self._registry,
-                clock=self._clock,
-                randomness=self._randomness,
-                misfit=self._capacity.misfit,
-            ),
+            intake=self._intake,
             ledger=self.ledger,
             hub=self.hub,
             clock=self._clock,
@@ -184,10 +212,24 @@ class House:
                 crossing=crossing,
                 on_change=self._dispatch_loop.wake,
             ),
+            schedules=ScheduleBook(
+                database=self.database,
+                intake=self._intake,
+                firing=self._firing,
+                clock=self._clock,
+                randomness=self._randomness,
+                tokens=PageTokens(secret),
+                crossing=crossing,
+                on_change=self._schedule_loop.wake,
+            ),
             obstacle=self._obstacle,
             streams=Streams(
                 database=self.database,
                 board=self.board,
+                hub=self.hub,
+                line_hub=self.line_hub,
+                logs=self.logs,
+                content=self.content,
                 clock=self._clock,
                 tokens=PageTokens(secret),
                 crossing=crossing,
@@ -195,7 +237,7 @@ class House:
             ),
             watch_max_age_s=self._watch_max_age_s,
         )
-        for loop in self._loops:
+        for loop in (*self._loops, self._janitor_loop):
             loop.start()
         return engine
 
@@ -205,6 +247,7 @@ class House:
         self.content.start()
         self.landing.start()
         self.database.start()
+        self.ledger.take_up_logs()
         for executor in self._executors.values():
             executor.start(self.ledger)
         if self.database.dialect == "sqlite":
@@ -238,7 +281,9 @@ class House:
         self.ledger.stop()
         for loop in self._loops:
             loop.stop()
-        self._files.shutdown(cancel_futures=True)
+        self._janitor.stop()
+        self._janitor_loop.stop()
+        self.library.close()
         self.database.close()
 
     def _committed(self, changes: Sequence[Change]) -> None:
@@ -254,6 +299,12 @@ class House:
             self._dispatch_loop.wake()
         if self.dependencies.is_left_over:
             self._dependency_loop.wake()
+        if self.ticker.follow(changes):
+            self._schedule_loop.wake()
+
+    def _fire_schedules(self) -> None:
+        if self.ticker.step():
+            self._schedule_loop.wake()
 
     def _can_run(self, lane: str, kind: str) -> bool:
         # What is installed stays so while the server runs, and to look is dear.

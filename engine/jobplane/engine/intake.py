@@ -60,8 +60,11 @@ class Intake:
         clock: Clock,
         randomness: Randomness,
         misfit: Callable[[Resources], str],
+        kind_settings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._registry = registry
+        # What the operator configured for each kind, by its name.
+        self._kind_settings = kind_settings
         self._clock = clock
         self._randomness = randomness
         # The resource of which no machine has enough, or "".
@@ -73,7 +76,9 @@ class Intake:
         kind = self._registry.get(spec.kind)
         if hint := self._registry.missing(kind):
             raise KindUnavailableError(kind.name, hint)
-        settled = settle(self._registry, kind, spec)
+        settled = settle(
+            self._registry, kind, spec, settings=self._kind_settings.get(kind.name, {})
+        )
         violations = [
             *_input_violations(kind, spec),
             *self._resource_violations(spec.resources),
@@ -82,6 +87,9 @@ class Intake:
         ]
         if violations:
             raise InvalidSpecError(violations)
+        if settled.missing:
+            first = settled.missing[0]
+            raise ReferenceNotFoundError(first.field, "", first.description)
         spec = replace(spec, params=settled.params, policy=merged(spec.policy, kind.policy))
         submission = replace(submission, spec=spec, labels={**submission.labels, **settled.labels})
         return Prepared(submission, kind, settled.isolation.value, fingerprint_of(submission))
@@ -90,10 +98,12 @@ class Intake:
         name = "" if resources == NO_RESOURCES else self._misfit(resources)
         if not name:
             return []
-        text = f"{getattr(resources, name)} is more than any machine here has"
-        if name == "gpu_type":
-            text = f"no machine here has GPUs of type {resources.gpu_type!r}"
-        return [Violation(f"spec.resources.{name}", text)]
+        texts = {
+            "gpu_type": f"no machine here has GPUs of type {resources.gpu_type!r}",
+            "spot_ok": "only machines that may be taken away are large enough here",
+        }
+        text = "no machine here has so much, together with all else that is asked for"
+        return [Violation(f"spec.resources.{name}", texts.get(name, text))]
 
     def check(self, connection: Connection, prepared: Prepared) -> Accepted:
         """What `accept` would give, with nothing written."""
@@ -124,6 +134,8 @@ class Intake:
         change = lifecycle.submitted(job, now)
         stored = jobs.create(transaction, change, lane=prepared.lane)
         content.need_inputs(connection, stored.pk, stored.job.spec)
+        if stored.job.checkpoint is not None:
+            content.need_checkpoint(connection, stored.pk, stored.job.checkpoint.sha256)
         if submission.idempotency_key:
             keys.use(
                 connection,

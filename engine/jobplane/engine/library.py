@@ -1,14 +1,18 @@
 """The library: immutable content that goes in by upload or by a job, and how it is read."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from jobplane.engine.catalogue import Catalogue
+from jobplane.engine.clock import Clock
+from jobplane.engine.content.landing import Landing
 from jobplane.engine.content.port import ContentPort, ContentReader
 from jobplane.engine.content.reading import Chunk, ContentDamagedError, Reading
+from jobplane.engine.content.tables.workers import Workers
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.artifact import Artifact, artifact_name
 from jobplane.engine.domain.errors import (
@@ -25,6 +29,8 @@ from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.page import Page, page_limit
 from jobplane.engine.query.schema import ARTIFACT_FIELDS
 from jobplane.engine.query.token import PageTokens
+from jobplane.engine.settings import EngineSettings
+from jobplane.engine.sheets import Sheets, TablePage
 from jobplane.engine.store import artifacts, jobs
 from jobplane.engine.store.database import Database, Read
 from jobplane.engine.uploads import Uploads
@@ -67,6 +73,8 @@ class Library:
         crossing: Crossing,
         files: ThreadPoolExecutor,
         uploads: Uploads,
+        sheets: Sheets,
+        datasets: Catalogue,
     ) -> None:
         self._database = database
         self._content = content
@@ -74,6 +82,8 @@ class Library:
         self._crossing = crossing
         self._files = files
         self._uploads = uploads
+        self._sheets = sheets
+        self.datasets = datasets
         self._verified: dict[str, str] = {}
 
     async def list_artifacts(self, query: ArtifactQuery) -> Page[Artifact]:
@@ -149,6 +159,25 @@ class Library:
         """Durable content from what a caller sends."""
         return await self._uploads.receive(header, chunks)
 
+    async def read_table(
+        self, artifact: Artifact, *, offset: int, limit: int, columns: Sequence[str]
+    ) -> TablePage:
+        """Rows of a table from an offset."""
+        return await self._sheets.page(artifact, offset=offset, limit=limit, columns=columns)
+
+    def rest(self) -> None:
+        """Let go of what nobody needed for a while."""
+        self._sheets.rest()
+
+    def forget(self, sha256: str) -> None:
+        """Drop what was made of content that is gone."""
+        self._sheets.forget(sha256)
+
+    def close(self) -> None:
+        """Read no more; what is being read is cut."""
+        self._sheets.close()
+        self._files.shutdown(cancel_futures=True)
+
     def _opened(self, artifact: Artifact) -> ContentReader:
         try:
             source = self._content.open(artifact.sha256)
@@ -173,6 +202,47 @@ class Library:
         return await self._crossing.outcome(
             self._database.read(operation), timeout_s=CALL_TIMEOUT_S
         )
+
+
+def open_library(
+    settings: EngineSettings,
+    *,
+    database: Database,
+    content: ContentPort,
+    landing: Landing,
+    tokens: PageTokens,
+    clock: Clock,
+    crossing: Crossing,
+) -> Library:
+    """A library with everything that it stands on besides the store and the content."""
+    files = ThreadPoolExecutor(settings.file_threads, thread_name_prefix="content")
+    sheets = Sheets(
+        content=content,
+        crossing=crossing,
+        folder=settings.data_dir / "content" / "indexes",
+        workers=Workers(limit=settings.table_readers, memory_bytes=settings.table_memory_bytes),
+        slots=settings.table_readers,
+    )
+    return Library(
+        database=database,
+        content=content,
+        tokens=tokens,
+        crossing=crossing,
+        files=files,
+        uploads=Uploads(
+            database=database,
+            content=content,
+            landing=landing,
+            crossing=crossing,
+            files=files,
+            clock=clock,
+            settings=settings,
+        ),
+        sheets=sheets,
+        datasets=Catalogue(
+            database=database, sheets=sheets, tokens=tokens, crossing=crossing, clock=clock
+        ),
+    )
 
 
 def _get(connection: Connection, project: str, job_id: str, artifact_id: str) -> Artifact:

@@ -45,6 +45,11 @@ class EngineSettings:
     readers: int = 4
     # Threads that read and write content for callers.
     file_threads: int = 8
+    # Processes that read tables, and the address space of each.
+    table_readers: int = 2
+    table_memory_bytes: int = 4 * GIB
+    # What one attempt prints beyond this is not kept line by line.
+    max_log_bytes: int = 64 * 1024**2
     max_upload_bytes: int = 16 * GIB
     # Uploads at once.
     max_uploads: int = 64
@@ -56,6 +61,11 @@ class EngineSettings:
     upload_idle_s: float = 60.0
     # How long an upload stays that no data set and no job needs; 0 is for ever.
     upload_retention_s: float = 90 * 86_400.0
+    # How often jobs and uploads that are over are purged.
+    janitor_interval_s: float = 10.0
+    # How often content that nobody needs is looked for, and how long it stays after that.
+    sweep_interval_s: float = 600.0
+    gc_grace_s: float = 3600.0
     # An attempt that is not heard of for so long is lost.
     lease_s: float = 30.0
     reaper_interval_s: float = 0.2
@@ -64,3 +74,7 @@ class EngineSettings:
     scheduler: SchedulerSettings = SchedulerSettings()
     # Settings of each kind, by its name.
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    # Environment of each kind's attempts, by the kind's name: the place of its secrets.
+    kind_environment: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict[str, Mapping[str, str]], repr=False
+    )

@@ -9,6 +9,7 @@ from jobplane.engine.library import ArtifactQuery
 from jobplane.service.convert.artifact import (
     ChunkEncoder,
     artifact_to_wire,
+    encode_table_page,
     header_from_wire,
 )
 from jobplane.service.convert.scalar import optional
@@ -73,6 +74,15 @@ class ArtifactService:
         async with aclosing(cast("AsyncGenerator[bytes]", frames)):
             async for frame in frames:
                 yield frame
+
+    async def ReadTable(self, request: wire.ReadTableRequest, call: Call) -> bytes:
+        """Page through the rows of a table."""
+        del call
+        artifact = await self._artifact(request.name)
+        page = await self._library.read_table(
+            artifact, offset=request.offset, limit=request.limit, columns=request.columns
+        )
+        return encode_table_page(page)
 
     async def UploadArtifact(
         self, requests: AsyncIterator[wire.UploadArtifactRequest], call: Call

@@ -29,7 +29,11 @@ def local_house(settings: EngineSettings) -> House:
     registry = Registry.discover()
     where = ExecutorSettings(
         threads=ThreadSettings(slots=settings.thread_slots),
-        processes=ProcessSettings(slots=settings.process_slots, owner=_owner(settings.data_dir)),
+        processes=ProcessSettings(
+            slots=settings.process_slots,
+            owner=_owner(settings.data_dir),
+            kind_environment=settings.kind_environment,
+        ),
         kinds=settings.kinds,
     )
     executors: dict[str, Executor] = {

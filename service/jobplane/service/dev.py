@@ -7,9 +7,11 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jobplane.engine import failpoint
 from jobplane.engine.settings import EngineSettings
@@ -25,6 +27,8 @@ from jobplane.service.system import ServerFacts
 HOST = "127.0.0.1"
 DISTRIBUTION = "jobplane"
 EXIT_UNUSABLE = 2
+ANSWERS = "answer_run"
+LLM_KEY = "JOBPLANE_LLM_KEY"
 # A stop that takes longer is cut; what is durable stays so.
 STOP_WITHIN_S = 4.5
 
@@ -38,6 +42,9 @@ def run_dev(
     data_dir: Path,
     log_format: str = "auto",
     log_level: str = "INFO",
+    documents: Sequence[Path] = (),
+    llm_endpoint: str = "",
+    llm_model: str = "",
 ) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
@@ -49,7 +56,12 @@ def run_dev(
         with held(folder), _listen("grpc", port) as probe, _listen("http", http_port) as door:
             # Only asked whether the port is free: grpc binds its own socket.
             probe.close()
-            return asyncio.run(_serve(settings, door, folder))
+            engine = EngineSettings(
+                folder,
+                kinds={ANSWERS: _answers(documents, llm_endpoint, llm_model)},
+                kind_environment={ANSWERS: _secrets(LLM_KEY)},
+            )
+            return asyncio.run(_serve(settings, engine, door))
     except (DataDirError, failpoint.FailpointError, OSError) as error:
         sys.stderr.write(f"jobplane dev: {error}\n")
         return EXIT_UNUSABLE
@@ -62,14 +74,30 @@ def _listen(purpose: str, port: int) -> socket.socket:
         raise OSError(f"{purpose} port {port} can't be had: {error.strerror}") from error
 
 
-async def _serve(settings: ServiceSettings, door: socket.socket, folder: Path) -> int:
+def _answers(documents: Sequence[Path], endpoint: str, model: str) -> dict[str, Any]:
+    """Settings of answer runs: what they may read, and which model they may ask."""
+    named = {"base_url": endpoint, "model": model, "key_env": LLM_KEY}
+    return {
+        "document_roots": [str(folder.resolve()) for folder in documents],
+        "endpoints": {"default": named} if endpoint else {},
+    }
+
+
+def _secrets(*names: str) -> dict[str, str]:
+    """Variables of this process that only the attempts of one kind shall have."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+async def _serve(
+    settings: ServiceSettings, engine_settings: EngineSettings, door: socket.socket
+) -> int:
     """Serve on grpc and HTTP until a signal."""
+    folder = engine_settings.data_dir
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     http_address = f"http://{HOST}:{door.getsockname()[1]}"
-    engine_settings = EngineSettings(folder)
     facts = ServerFacts(
         version=version(DISTRIBUTION),
         engine="local",

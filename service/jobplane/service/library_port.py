@@ -1,15 +1,34 @@
 """What the service asks of the engine's library: all of it, and nothing else."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
+from jobplane.engine.catalogue import DatasetQuery, Registration
 from jobplane.engine.content.reading import Chunk
 from jobplane.engine.domain.artifact import Artifact
+from jobplane.engine.domain.dataset import Dataset
 from jobplane.engine.domain.upload import Uploaded, UploadHeader
 from jobplane.engine.library import ArtifactQuery
 from jobplane.engine.query.page import Page
+from jobplane.engine.sheets import TablePage
 
 T = TypeVar("T")
+
+
+class DatasetPort(Protocol):
+    """The catalogue of data sets. Every method refuses with a child of EngineError."""
+
+    async def register(self, registration: Registration) -> tuple[Dataset, bool]:
+        """Make a version durable; True when it was there before."""
+        ...
+
+    async def get(self, project: str, dataset_id: str, version: str) -> Dataset:
+        """Read a version."""
+        ...
+
+    async def list(self, query: DatasetQuery) -> Page[Dataset]:
+        """Read a page of versions."""
+        ...
 
 
 class LibraryPort(Protocol):
@@ -41,6 +60,17 @@ class LibraryPort(Protocol):
 
     async def upload(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
         """Make content durable."""
+        ...
+
+    async def read_table(
+        self, artifact: Artifact, *, offset: int, limit: int, columns: Sequence[str]
+    ) -> TablePage:
+        """Read rows of a table."""
+        ...
+
+    @property
+    def datasets(self) -> DatasetPort:
+        """The catalogue of data sets."""
         ...
 
 

@@ -5,9 +5,11 @@ from jobplane.engine.domain.errors import InvalidSpecError, Violation
 _JOB_FORM = "projects/{project}/jobs/{job_id}"
 _ARTIFACT_FORM = f"{_JOB_FORM}/artifacts/{{artifact_id}}"
 _UPLOAD_FORM = "projects/{project}/artifacts/{sha256}"
+_DATASET_FORM = "projects/{project}/datasets/{dataset_id}/versions/{version}"
 _KIND_FORM = "kinds/{kind}"
 _QUOTA_FORM = "projects/{project}/quota"
 _QUEUE_FORM = "queues/{queue}"
+_SCHEDULE_FORM = "projects/{project}/schedules/{schedule_id}"
 
 
 def split_job_name(name: str, field: str = "name") -> tuple[str, str]:
@@ -39,6 +41,17 @@ def split_artifact_parent(parent: str) -> tuple[str, str]:
             return split_job_name(parent, "parent")
 
 
+def split_dataset_name(name: str) -> tuple[str, str, str]:
+    """Project, data set and version; raises InvalidSpecError."""
+    match name.split("/"):
+        case ["projects", project, "datasets", dataset, "versions", version] if (
+            project and dataset and version
+        ):
+            return project, dataset, version
+        case _:
+            raise _misnamed("name", _DATASET_FORM)
+
+
 def split_kind_name(name: str) -> str:
     """Kind of a kind's name; raises InvalidSpecError that blames `name`."""
     match name.split("/"):
@@ -53,7 +66,17 @@ def split_quota_name(name: str, field: str = "name") -> str:
     match name.split("/"):
         case ["projects", project, "quota"] if project:
             return project
-    raise _misnamed(field, _QUOTA_FORM)
+        case _:
+            raise _misnamed(field, _QUOTA_FORM)
+
+
+def split_schedule_name(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and schedule id; raises InvalidSpecError that blames `field`."""
+    match name.split("/"):
+        case ["projects", project, "schedules", schedule_id] if project and schedule_id:
+            return project, schedule_id
+        case _:
+            raise _misnamed(field, _SCHEDULE_FORM)
 
 
 def split_queue_name(name: str) -> str:
@@ -61,7 +84,8 @@ def split_queue_name(name: str) -> str:
     match name.split("/"):
         case ["queues", queue] if queue:
             return queue
-    raise _misnamed("name", _QUEUE_FORM)
+        case _:
+            raise _misnamed("name", _QUEUE_FORM)
 
 
 def _misnamed(field: str, form: str) -> InvalidSpecError:

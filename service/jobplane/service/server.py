@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2
 
 from jobplane.service.artifacts import ArtifactService
 from jobplane.service.contract import service_files
+from jobplane.service.datasets import DatasetService
 from jobplane.service.health import HealthService
 from jobplane.service.job_changes import JobChanges
 from jobplane.service.jobs import JobService
@@ -28,6 +29,8 @@ from jobplane.service.quota import QuotaService
 from jobplane.service.rpc.auth import Authenticator
 from jobplane.service.rpc.methods import PUBLIC, SERVER_VIEWER, Rpc, rpcs
 from jobplane.service.rpc.pipeline import Handler, Pipeline, PipelineSettings, Router
+from jobplane.service.schedule_port import HasSchedules
+from jobplane.service.schedules import ScheduleService
 from jobplane.service.settings import ServiceSettings
 from jobplane.service.system import ServerFacts, SystemService
 
@@ -111,6 +114,7 @@ class Server:
             "jobplane.v1.JobService": (self.jobs, *changes),
             "jobplane.v1.KindService": (KindService(engine),),
             "jobplane.v1.QuotaService": quotas,
+            "jobplane.v1.ScheduleService": _schedule_servicers(engine),
             "jobplane.v1.SystemService": (system,),
         }
 
@@ -156,7 +160,15 @@ def _library_servicers(engine: EnginePort) -> Servicers:
     """Give what answers for content; nothing where the engine keeps none."""
     if not isinstance(engine, HasLibrary):
         return {}
-    return {"jobplane.v1.ArtifactService": (ArtifactService(engine.library),)}
+    return {
+        "jobplane.v1.ArtifactService": (ArtifactService(engine.library),),
+        "jobplane.v1.DatasetService": (DatasetService(engine.library.datasets),),
+    }
+
+
+def _schedule_servicers(engine: EnginePort) -> tuple[object, ...]:
+    """Give what answers for schedules; nothing where the engine has none."""
+    return (ScheduleService(engine.schedules),) if isinstance(engine, HasSchedules) else ()
 
 
 def _method(servicers: Iterable[object], rpc: Rpc) -> Handler | None:

@@ -184,7 +184,7 @@ def test_a_single_file_above_the_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_answer_can_rest_on_an_uploaded_archive(tmp_path: Path) -> None:
-    paper = b"# Harbour office\n\nThe harbour office is led by Mara Feld.\n"
+    paper = b"# Harbour office\n\nThe harbour office is led by Mara Stone.\n"
     answered = ask_upload(
         tmp_path, "Who leads the harbour office?", make_zip({"a/office.md": paper})
     )
@@ -192,7 +192,7 @@ def test_an_answer_can_rest_on_an_uploaded_archive(tmp_path: Path) -> None:
 
 
 def test_an_answer_can_rest_on_one_uploaded_file(tmp_path: Path) -> None:
-    paper = b"# Harbour office\n\nThe harbour office is led by Mara Feld.\n"
+    paper = b"# Harbour office\n\nThe harbour office is led by Mara Stone.\n"
     answered = ask_upload(tmp_path, "Who leads the harbour office?", paper, "office.md")
     assert "[1] office.md:L3-L3" in answered.markdown
 

@@ -123,11 +123,11 @@ def test_a_path_is_shown_without_what_could_deceive(name: str, shown: str) -> No
 )
 def test_a_hostile_file_name_breaks_no_answer(tmp_path: Path, name: str) -> None:
     answered = ask(tmp_path, "Who leads the harbour office?", {name.replace("/", "_"): LEADER})
-    assert "Mara Feld" in answered.body
+    assert "Mara Stone" in answered.body
     sources = answered.markdown.split("## Sources")[1]
     assert "<script" not in sources
     assert "](" not in sources.replace("\\]", "")
     assert len(sources.strip().split("\n")) == 2
 
 
-LEADER = "# Harbour office\n\nThe harbour office is led by Mara Feld.\n"
+LEADER = "# Harbour office\n\nThe harbour office is led by Mara Stone.\n"

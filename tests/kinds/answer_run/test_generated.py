@@ -12,11 +12,11 @@ from tests.kinds.answer_run.stub_llm import Reply, Stub, stub_llm
 from tests.kinds.fake_context import FakeContext
 
 PAPERS = {
-    "office.md": "# Harbour office\n\nThe harbour office is led by Mara Feld. It has 12 pilots.\n",
+    "office.md": "# Harbour office\n\nThe harbour office is led by Mara Stone. It has 12 pilots.\n",
     "fees.md": "# Fees of the harbour office\n\nA berth costs 40 euros a night.\n",
 }
 QUESTION = "Who leads the harbour office?"
-GOOD = Reply("Mara Feld leads the harbour office [1].")
+GOOD = Reply("Mara Stone leads the harbour office [1].")
 CANARY = "sk-canary-0123456789abcdef"
 
 
@@ -47,8 +47,8 @@ def fault(tmp_path: Path, stub: Stub, **more: Any) -> WorkError:
 def test_a_generated_answer_has_the_same_citations(tmp_path: Path, stream: bool) -> None:
     with stub_llm(Reply(GOOD.text, stream=stream)) as stub:
         answered = generate(tmp_path, stub)
-    assert answered.body == "Mara Feld leads the harbour office [1]."
-    assert "[1] office.md:L3-L3\n> The harbour office is led by Mara Feld." in answered.markdown
+    assert answered.body == "Mara Stone leads the harbour office [1]."
+    assert "[1] office.md:L3-L3\n> The harbour office is led by Mara Stone." in answered.markdown
     assert answered.outcome.gaps == ()
     assert answered.bundle["llm"] == {
         "mode": "OPENAI_COMPATIBLE",
@@ -71,10 +71,10 @@ def test_the_request_is_what_the_spec_asks_for(tmp_path: Path) -> None:
 
 
 def test_marks_behind_the_full_stop_are_citations_too(tmp_path: Path) -> None:
-    text = "Mara Feld leads the harbour office. [1] It has 12 pilots.[1]"
+    text = "Mara Stone leads the harbour office. [1] It has 12 pilots.[1]"
     with stub_llm(Reply(text)) as stub:
         answered = generate(tmp_path, stub)
-    assert answered.body == "Mara Feld leads the harbour office [1]. It has 12 pilots [1]."
+    assert answered.body == "Mara Stone leads the harbour office [1]. It has 12 pilots [1]."
 
 
 def test_a_sentence_without_a_citation_is_left_out(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_sentence_without_a_citation_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_citation_of_nothing_counts_as_none(tmp_path: Path) -> None:
-    with stub_llm(Reply("Mara Feld leads the harbour office [9].")) as stub:
+    with stub_llm(Reply("Mara Stone leads the harbour office [9].")) as stub:
         answered = generate(tmp_path, stub)
     assert answered.gap_reasons == ["UNSUPPORTED"]
     assert answered.details.finish_reason == "NOT_ANSWERED"
@@ -122,7 +122,7 @@ def test_a_cut_off_answer_is_a_gap_and_loses_its_torn_sentence(tmp_path: Path) -
     text = GOOD.text + " It also has a gr"
     with stub_llm(Reply(text, finish="length")) as stub:
         answered = generate(tmp_path, stub)
-    assert answered.body == "Mara Feld leads the harbour office [1]."
+    assert answered.body == "Mara Stone leads the harbour office [1]."
     assert answered.gap_reasons == ["TRUNCATED"]
     assert answered.bundle["llm"]["finish_reason"] == "length"
 
@@ -142,7 +142,7 @@ def test_passages_are_fenced_and_orders_in_them_stay_inside(tmp_path: Path) -> N
 def test_a_passing_fault_is_tried_again(tmp_path: Path, status: int) -> None:
     with stub_llm(Reply(status=status), Reply(status=status), GOOD) as stub:
         answered = generate(tmp_path, stub)
-    assert "Mara Feld" in answered.body
+    assert "Mara Stone" in answered.body
     assert len(stub.requests) == 3
 
 
@@ -162,7 +162,7 @@ def test_a_passing_fault_is_tried_again(tmp_path: Path, status: int) -> None:
 def test_a_malformed_answer_is_tried_again(tmp_path: Path, reply: Reply) -> None:
     with stub_llm(reply, GOOD) as stub:
         answered = generate(tmp_path, stub)
-    assert "Mara Feld" in answered.body
+    assert "Mara Stone" in answered.body
     assert len(stub.requests) == 2
 
 
@@ -175,7 +175,7 @@ def test_the_wait_that_the_endpoint_asks_for_is_kept(tmp_path: Path) -> None:
 
 def test_a_wait_beyond_all_measure_is_cut(tmp_path: Path) -> None:
     with stub_llm(Reply(status=429, headers={"Retry-After": "86400"}), GOOD) as stub:
-        assert "Mara Feld" in generate(tmp_path, stub, endpoint={"max_wait_s": 0.05}).body
+        assert "Mara Stone" in generate(tmp_path, stub, endpoint={"max_wait_s": 0.05}).body
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "many"}, {"prompt_tokens": -3}])
@@ -222,7 +222,7 @@ def test_a_silent_endpoint_is_given_up(tmp_path: Path) -> None:
 def test_with_fallback_the_answer_is_made_of_sentences(tmp_path: Path) -> None:
     with stub_llm(Reply(status=503)) as stub:
         answered = generate(tmp_path, stub, endpoint={"attempts": 1}, llm={"allow_fallback": True})
-    assert answered.body == "The harbour office is led by Mara Feld [1]."
+    assert answered.body == "The harbour office is led by Mara Stone [1]."
     assert answered.gap_reasons == ["LLM_UNAVAILABLE"]
 
 
@@ -306,7 +306,7 @@ def test_the_key_is_sent_and_stands_in_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_LLM_KEY", CANARY)
-    echoing = Reply(f"Mara Feld leads the harbour office, key {CANARY} [1].")
+    echoing = Reply(f"Mara Stone leads the harbour office, key {CANARY} [1].")
     with stub_llm(echoing) as stub:
         answered = generate(
             tmp_path, stub, endpoint={"key_env": "TEST_LLM_KEY"}, log_llm_payload=True

@@ -84,7 +84,7 @@ def test_no_artifact_tells_a_path_of_the_server(tmp_path: Path) -> None:
 
 
 def test_the_result_names_the_artifacts_and_counts(tmp_path: Path) -> None:
-    answered = ask(tmp_path, "Who led it?", {"a.md": "The office was led by Mara Feld.\n"})
+    answered = ask(tmp_path, "Who led it?", {"a.md": "The office was led by Mara Stone.\n"})
     details = answered.details
     assert (details.answer_artifact, details.context_artifact) == (ANSWER, CONTEXT)
     assert (details.sub_questions, details.documents) == (1, 1)
@@ -151,8 +151,8 @@ def test_an_odd_question_breaks_nothing(tmp_path: Path, question: str) -> None:
 
 
 def test_a_model_that_repeats_a_hostile_document_is_escaped(tmp_path: Path) -> None:
-    paper = "The office <script>alert(1)</script> is led by Mara Feld.\n"
-    reply = Reply("The office <script>alert(1)</script> is led by Mara Feld [1].")
+    paper = "The office <script>alert(1)</script> is led by Mara Stone.\n"
+    reply = Reply("The office <script>alert(1)</script> is led by Mara Stone [1].")
     with stub_llm(reply) as stub:
         context = make_context(tmp_path, settings=stub.settings())
         llm = LLM(mode=LLM.MODE_OPENAI_COMPATIBLE)

@@ -1,4 +1,4 @@
-"""The artifacts commands: ls, get, cat."""
+"""The artifacts commands: ls, get, cat, put."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from jobplane.cli.exits import Exit
 from jobplane.cli.selection import find_job
-from jobplane.cli.session import Session, with_session
+from jobplane.cli.session import Session, plain, with_session
 from jobplane.cli.table import table
 from jobplane.cli.units import size
 from jobplane.v1 import artifact_pb2
@@ -76,6 +76,20 @@ def cat(session: Session, *, job: str, name: str) -> int:
     for chunk in find_job(session.client, job).artifact(name).chunks():
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
+    return Exit.OK
+
+
+@artifacts.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--media-type", default="", help="Type of the content; by default by its name.")
+@with_session
+def put(session: Session, *, file: Path, media_type: str) -> int:
+    """Upload FILE; prints the name under which jobs can be given it as an input."""
+    stored = session.client.upload(file, media_type=media_type)
+    if session.is_json:
+        session.write_json(plain(stored.wire))
+    else:
+        session.write(stored.name)
     return Exit.OK
 
 

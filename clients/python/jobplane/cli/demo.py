@@ -17,6 +17,10 @@ STOP_WITHIN_S = 10.0
 STEPS = 8
 ROWS = 5
 SHOWN_BYTES = 300
+SUMMARY_LINES = 12
+AUDIT_WITHIN_S = 60.0
+# In a checkout; an installed wheel has no examples.
+JOURNAL = Path(__file__).parents[4] / "examples/journals/sample.csv"
 
 
 def main() -> int:
@@ -31,7 +35,8 @@ def main() -> int:
             say("6. The same request once more, with the same key: no second job is made.")
             again = client.submit(demo_spec(), idempotency_key="demo-1", labels={"why": "demo"})
             tell(f"answered with {again.id}, deduplicated={again.deduplicated}")
-        say("7. The server is asked to stop (SIGTERM).")
+            audit(client)
+        say("8. The server is asked to stop (SIGTERM).")
     tell("it exited 0; everything above is gone with its folder")
     say("Next: `make dev` serves on 127.0.0.1:7070, and the README has a grpcurl session.")
     return 0
@@ -43,7 +48,7 @@ def served(data: Path) -> Generator[str]:
     command = [sys.executable, "-m", "jobplane.cli", "dev", "--port", "0", "--http-port", "0"]
     with (
         (data / "server.log").open("w") as log,
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 - its own interpreter and its own words
             [*command, "--data", str(data / "data")], stdout=subprocess.PIPE, stderr=log, text=True
         ) as server,
     ):
@@ -104,6 +109,23 @@ def show_artifacts(job: Job) -> None:
     for artifact in job.artifacts():
         tell(f"{artifact.id:<16} {artifact.size:>6} bytes  sha256 {artifact.sha256[:16]}")
     for line in job.artifact("table.csv").text()[:SHOWN_BYTES].splitlines():
+        tell(f"  | {line}")
+
+
+def audit(client: Client) -> None:
+    """Audit the sample journal and open the summary of what it cost."""
+    if not JOURNAL.is_file():
+        return
+    say("7. A real kind: a trade journal is uploaded and audited for behavioural bias.")
+    job = client.submit(specs.TradeAudit(user_id="demo"), inputs={"journal": JOURNAL})
+    result = job.result(timeout=AUDIT_WITHIN_S)
+    found = result.trade_audit
+    tell(result.headline)
+    tell(f"outcome {found.outcome}, cost of bias {found.cost_of_bias:,.2f}")
+    for moment in found.top_moments:
+        tell(f"  {moment.badge:<12} {moment.sentence}")
+    review = job.artifact("policy_report.txt").text()
+    for line in review.splitlines()[:SUMMARY_LINES]:
         tell(f"  | {line}")
 
 

@@ -126,7 +126,9 @@ def _write_table(session: Session, jobs: Sequence[Job], *, more: bool) -> None:
     session.write(table(headers, [_row(job, short, wide=session.wide) for job in jobs]))
     counts = Counter(job.status.lower().replace("_", " ") for job in jobs)
     summary = " · ".join(f"{n} {status}" for status, n in counts.most_common())
-    session.say(f"{len(jobs)} jobs" + (f" · {summary}" if summary else ""))
+    session.say(
+        f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}" + (f" · {summary}" if summary else "")
+    )
     if more:
         session.say(f"there are more; ask for them with --limit {len(jobs) * 4}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,7 @@ from jobplane.cli.parameters import build_spec
 from jobplane.cli.report import write_end
 from jobplane.cli.session import Session, plain, with_session
 from jobplane.client._requests import new_key
+from jobplane.client.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,13 @@ if TYPE_CHECKING:
 @click.option("--kind", default="", help="Kind; FILE and -p then hold its parameters alone.")
 @click.option("-p", "parameters", multiple=True, metavar="PATH=VALUE", help="Parameter.")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Part of the spec.")
+@click.option(
+    "--data",
+    "inputs",
+    multiple=True,
+    metavar="ROLE=FILE",
+    help="Input: a file, or an artifact's name.",
+)
 @click.option("--key", "idempotency_key", help="Idempotency key; a repeat makes no second job.")
 @click.option("--job-id", default="", help="Id to give the job.")
 @click.option("--queue", default="", help="Queue.")
@@ -54,13 +64,18 @@ def submit(session: Session, **options: Any) -> int:
 
     Prints the job; with --watch or --wait the exit code tells how it ended.
     """
+    kind = options.pop("kind")
     spec = build_spec(
         file=options.pop("file"),
-        kind=options.pop("kind"),
+        kind=kind,
         parameters=options.pop("parameters"),
         settings=options.pop("settings"),
     )
+    if kind:
+        _complete(session, spec)
     if options.pop("validate_only"):
+        if options["inputs"]:
+            raise click.UsageError("--validate-only uploads nothing: leave out --data")
         checked = session.client.validate(spec)
         session.say("valid; nothing was submitted")
         if session.is_json:
@@ -74,6 +89,7 @@ def submit(session: Session, **options: Any) -> int:
     # Made here rather than in the client, so that it can be shown and used again.
     options["idempotency_key"] = options["idempotency_key"] or new_key()
     options["labels"] = labels_of(options["labels"])
+    options["inputs"] = inputs_of(options["inputs"])
     job = session.client.submit(spec, **options)
     if mode == "detach":
         _write_submitted(session, job, key=options["idempotency_key"])
@@ -85,6 +101,15 @@ def submit(session: Session, **options: Any) -> int:
     return _wait(session, job, **following)
 
 
+def _complete(session: Session, spec: dict[str, Any]) -> None:
+    """Who names a kind from outside on the command line means the version that is there."""
+    custom = spec.get("custom")
+    if custom is not None and not custom.get("schema_version"):
+        # An unknown kind is refused by the submit, with those that are known.
+        with suppress(NotFound):
+            custom["schema_version"] = session.client.kind(custom["kind"]).schema_version
+
+
 def labels_of(items: Sequence[str]) -> dict[str, str]:
     """Labels from K=V."""
     pairs = [item.partition("=") for item in items]
@@ -92,6 +117,22 @@ def labels_of(items: Sequence[str]) -> dict[str, str]:
         if not name or not equals:
             raise click.UsageError(f"--label {name!r} must be K=V")
     return {name: value for name, _, value in pairs}
+
+
+def inputs_of(items: Sequence[str]) -> dict[str, Path | str]:
+    """Inputs from ROLE=FILE; what names an artifact is no file."""
+    inputs: dict[str, Path | str] = {}
+    for item in items:
+        role, equals, given = item.partition("=")
+        if not role or not equals:
+            raise click.UsageError(f"--data {item!r} must be ROLE=FILE")
+        if given.startswith("projects/"):
+            inputs[role] = given
+        elif Path(given).is_file():
+            inputs[role] = Path(given)
+        else:
+            raise click.UsageError(f"--data {role}: there is no file {given!r}")
+    return inputs
 
 
 def _wait(session: Session, job: Job, **options: Any) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import grpc
 
 from jobplane.client import _requests as requests
-from jobplane.client._artifact import Artifact
+from jobplane.client._artifact import Artifact, ArtifactView
 from jobplane.client._channel import call_metadata, may_repeat, open_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
@@ -20,6 +20,7 @@ from jobplane.client._requests import Spec, Submission, job_name
 from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
 from jobplane.client._sync_watch import Stream, Watch
+from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
 from jobplane.v1 import (
     artifact_service_pb2,
@@ -122,11 +123,13 @@ class Client(AbstractContextManager["Client"]):
         job_set: str = "",
         labels: Mapping[str, str] | None = None,
         display_name: str = "",
+        inputs: Mapping[str, Content | ArtifactView | str] | None = None,
     ) -> Job:
         """Durable job for a spec: a message of `specs`, a dict, or JSON text.
 
         Makes an idempotency key when none is given, so that a repeat after a lost
-        connection never makes a second job.
+        connection never makes a second job. `inputs` are by role: a Path or bytes are
+        uploaded first, an artifact is named.
         """
         submission = Submission(
             idempotency_key=idempotency_key,
@@ -137,6 +140,7 @@ class Client(AbstractContextManager["Client"]):
             job_set=job_set,
             labels=labels or {},
             display_name=display_name,
+            inputs={role: self._input(given) for role, given in (inputs or {}).items()},
         )
         response = self._submit(spec, submission, kind=kind, schema_version=schema_version)
         return Job(self, response.job, deduplicated=response.deduplicated)
@@ -344,6 +348,46 @@ class Client(AbstractContextManager["Client"]):
             finally:
                 call.cancel()
             read.pause()
+
+    def upload(
+        self,
+        content: Content,
+        *,
+        filename: str = "",
+        media_type: str = "",
+        labels: Mapping[str, str] | None = None,
+        project: str = "",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Artifact:
+        """Content as an artifact of the project, to be given to jobs as an input.
+
+        Goes on after a cut where the server stopped; content that is there is not sent again.
+        """
+        upload = Upload(
+            content,
+            project=project or self.project,
+            filename=filename,
+            media_type=media_type,
+            labels=labels,
+            on_progress=on_progress,
+        )
+        send: Any = self._artifacts.UploadArtifact
+        messages = upload.question()
+        while upload.artifact is None:
+            try:
+                upload.answered(send(messages, timeout=upload.timeout_s, metadata=self._metadata))
+                messages = upload.messages()
+            except grpc.RpcError as error:
+                upload.cut(error_of(error))
+                upload.pause()
+                messages = upload.question()
+        return Artifact(self, upload.artifact)
+
+    def _input(self, given: Content | ArtifactView | str) -> str:
+        """Name of the artifact that an input is."""
+        if isinstance(given, str):
+            return given
+        return given.name if isinstance(given, ArtifactView) else (self.upload(given)).name
 
     def _submit(
         self, spec: Spec, submission: Submission, *, kind: str, schema_version: str

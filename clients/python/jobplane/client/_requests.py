@@ -43,6 +43,8 @@ class Submission:
     job_set: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     display_name: str = ""
+    # Names of artifacts, by the role that they play.
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     validate_only: bool = False
 
 
@@ -86,6 +88,8 @@ def submit_request(
     """Request that can be repeated without making a second job: it always has a key."""
     if submission.display_name:
         spec.display_name = submission.display_name
+    for role, artifact in submission.inputs.items():
+        spec.inputs[role].artifact = artifact
     request = job_service_pb2.SubmitJobRequest(
         project=project,
         spec=spec,

@@ -83,10 +83,11 @@ class ReferenceNotFoundError(EngineError):
     reason: ClassVar[str] = "REFERENCE_NOT_FOUND"
     field: str
     resource: str
+    description: str = ""
 
     @property
     def message(self) -> str:
-        return f"{self.field}: {self.resource!r} does not exist"
+        return f"{self.field}: {self.description or f'{self.resource!r} does not exist'}"
 
 
 @dataclass(eq=False)
@@ -427,7 +428,8 @@ class SlowConsumerError(EngineError):
     """The reader took nothing for too long; resume from the cursor."""
 
     reason: ClassVar[str] = "SLOW_CONSUMER"
-    cursor: int
+    # A sequence, a line, or opaque text: what the stream goes on from.
+    cursor: int | str
 
 
 @dataclass(eq=False)

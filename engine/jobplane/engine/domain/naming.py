@@ -27,7 +27,7 @@ def artifact_id_problem(name: str) -> str:
     return ""
 
 
-def filename_problem(name: str) -> str:
+def filename_problem(name: str) -> str:  # noqa: PLR0911 - a list of rules, first come
     """What is wrong with the name of an uploaded file; "" when nothing is.
 
     It is shown and never opened, but somebody may save under it: so it is one plain name

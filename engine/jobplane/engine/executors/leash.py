@@ -5,6 +5,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from jobplane.engine.executors import frames
@@ -17,12 +18,14 @@ _DRAIN_S = 1.0
 _EXIT_S = 1.0
 
 Hear = Callable[[list[frames.ToServer]], None]
+# Takes what came on "stdout" or "stderr".
+Tap = Callable[[str, bytes], None]
 
 
 class Leash:
     """The line, the outputs and a bell, waited on together."""
 
-    def __init__(self, child: Child, folder: Path, log_limit_bytes: int) -> None:
+    def __init__(self, child: Child, folder: Path, log_limit_bytes: int, tap: Tap) -> None:
         self.child = child
         child.channel.settimeout(_SEND_S)
         self._reader: frames.FrameReader[frames.ToServer] = frames.FrameReader(
@@ -30,8 +33,12 @@ class Leash:
         )
         logs = folder / LOG_FOLDER
         self.outputs = (
-            OutputFile(child.stdout, logs / "stdout.log", log_limit_bytes),
-            OutputFile(child.stderr, logs / "stderr.log", log_limit_bytes),
+            OutputFile(
+                child.stdout, logs / "stdout.log", log_limit_bytes, tap=partial(tap, "stdout")
+            ),
+            OutputFile(
+                child.stderr, logs / "stderr.log", log_limit_bytes, tap=partial(tap, "stderr")
+            ),
         )
         # Guards the bell: it is rung by threads that do not know when the attempt is over.
         self._lock = threading.Lock()

@@ -1,6 +1,7 @@
 """Output of a child: copied to a file up to a limit, then only counted."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 16
@@ -9,9 +10,13 @@ _CHUNK_BYTES = 1 << 16
 class OutputFile:
     """What a child wrote to stdout or stderr."""
 
-    def __init__(self, source: int, path: Path, limit_bytes: int) -> None:
+    def __init__(
+        self, source: int, path: Path, limit_bytes: int, *, tap: Callable[[bytes], None]
+    ) -> None:
         self.source = source
         self.path = path
+        # Hears everything, also what is beyond the limit.
+        self._tap = tap
         self._limit = limit_bytes
         self._kept = 0
         self._dropped = 0
@@ -31,6 +36,7 @@ class OutputFile:
             return True
         if data:
             self._keep(data)
+            self._tap(data)
         return bool(data)
 
     def _keep(self, data: bytes) -> None:

@@ -61,7 +61,9 @@ class WarmPool:
         return self._spawned(recipe), False
 
     def _spawned(self, recipe: Recipe) -> Child:
-        return self._family.spawn(recipe.argv, child_environment(self._settings.environment))
+        own = self._settings.kind_environment.get(recipe.kind, {})
+        extra = {**self._settings.environment, **own}
+        return self._family.spawn(recipe.argv, child_environment(extra))
 
     def refill(self, recipe: Recipe) -> None:
         """Make spares for a recipe that was just used, at the cost of those not used lately."""

@@ -43,6 +43,10 @@ class Reports(Protocol):
         """Make a checkpoint durable."""
         ...
 
+    def log(self, assignment: Assignment, stream: str, data: bytes) -> None:
+        """Keep what the attempt printed to "stdout" or "stderr"; bytes as they came."""
+        ...
+
     def alive(self, assignment: Assignment) -> None:
         """Say that the attempt's worker still has it."""
         ...

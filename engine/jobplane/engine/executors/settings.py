@@ -36,6 +36,10 @@ class ProcessSettings:
     log_limit_bytes: int = 64 << 20
     # Added to the clean environment of children.
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    # Added for the children of one kind only, by kind: the place of its secrets.
+    kind_environment: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict[str, Mapping[str, str]]
+    )
     # Marks every process of this server; what an earlier server of the same name left is ended
     # at the start. Empty: a name that nobody else has.
     owner: str = ""

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from jobplane.engine.domain.artifact import ArtifactType
@@ -164,7 +165,8 @@ class Supervision:
             if self._verdict is not None:
                 return None
             child, was_warm = self._around.pool.take(self._recipe)
-            leash = Leash(child, self.assignment.folder, self._settings.log_limit_bytes)
+            tap = partial(self._around.reports.log, self.assignment)
+            leash = Leash(child, self.assignment.folder, self._settings.log_limit_bytes, tap)
             with self._lock:
                 self._leash = leash
             if self._verdict is not None:

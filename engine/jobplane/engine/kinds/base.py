@@ -201,6 +201,11 @@ def _no_violations(_spec: Any, _job: JobSpec) -> Iterable[Violation]:
     return ()
 
 
+def _no_missing(_spec: Any, _settings: Mapping[str, Any]) -> Iterable[Violation]:
+    """Miss nothing."""
+    return ()
+
+
 def _no_labels(_spec: Any) -> Mapping[str, str]:
     """Set no label."""
     return {}
@@ -241,6 +246,8 @@ class Kind:
     fill_defaults: Callable[[Any], None] = _no_defaults
     # Rules beyond those of the contract; fields are paths inside the kind's spec.
     check: Callable[[Any, JobSpec], Iterable[Violation]] = _no_violations
+    # What a spec names and the operator's settings for the kind do not have.
+    missing: Callable[[Any, Mapping[str, Any]], Iterable[Violation]] = _no_missing
     # Labels that the kind sets on its jobs.
     labels: Callable[[Any], Mapping[str, str]] = _no_labels
     isolation: Callable[[Any], Isolation] = _in_process

@@ -1,6 +1,6 @@
 """Settling: a caller's params become what will run, with every default and every refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,26 +18,35 @@ class Settled:
 
     params: bytes
     violations: tuple[Violation, ...]
+    missing: tuple[Violation, ...]
     labels: Mapping[str, str]
     isolation: Isolation
 
 
-def settle(registry: Registry, kind: Kind, spec: JobSpec) -> Settled:
+def settle(
+    registry: Registry, kind: Kind, spec: JobSpec, *, settings: Mapping[str, Any]
+) -> Settled:
     """Apply a kind's defaults and rules to the params of a spec."""
     parsed = registry.parse(kind, spec.params)
     prefix = params_path(kind)
-    violations = tuple(
-        Violation(f"{prefix}.{found.field}" if found.field else prefix, found.description)
-        for found in registry.check(kind, parsed, spec)
-    )
+    violations = _placed(registry.check(kind, parsed, spec), prefix)
     if violations:
-        return Settled(spec.params, violations, {}, Isolation.PROCESS)
+        return Settled(spec.params, violations, (), {}, Isolation.PROCESS)
     registry.fill_defaults(kind, parsed)
     return Settled(
         params=registry.serialized(parsed),
         violations=(),
+        missing=_placed(kind.missing(parsed, settings), prefix),
         labels=kind.labels(parsed),
         isolation=kind.isolation(parsed),
+    )
+
+
+def _placed(found: Iterable[Violation], prefix: str) -> tuple[Violation, ...]:
+    """The violations with their fields as paths from the request."""
+    return tuple(
+        Violation(f"{prefix}.{one.field}" if one.field else prefix, one.description)
+        for one in found
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from math import isnan
 
 from jobplane.engine.domain.artifact import Artifact
+from jobplane.engine.domain.dataset import Dataset
 from jobplane.engine.domain.job import Job
 from jobplane.engine.query.expression import (
     And,
@@ -65,6 +66,16 @@ _ARTIFACT: Mapping[str, Callable[[Artifact], Scalar | None]] = {
     "create_time": lambda artifact: instant_of(artifact.created_at),
 }
 
+_DATASET: Mapping[str, Callable[[Dataset], Scalar | None]] = {
+    "dataset_id": lambda dataset: dataset.dataset_id,
+    "version": lambda dataset: dataset.version,
+    "format": lambda dataset: dataset.format,
+    "media_type": lambda dataset: dataset.media_type,
+    "sha256": lambda dataset: dataset.sha256,
+    "size_bytes": lambda dataset: dataset.size_bytes,
+    "create_time": lambda dataset: instant_of(dataset.created_at),
+}
+
 
 def fold(text: str) -> str:
     """The text with A to Z made small; other letters keep their case."""
@@ -108,6 +119,15 @@ def evaluate_artifact(expression: Expression, artifact: Artifact) -> bool:
 
     def read(field: Field, key: str) -> Scalar | None:
         return artifact.labels.get(key) if field.is_map else _ARTIFACT[field.name](artifact)
+
+    return matches(expression, read)
+
+
+def evaluate_dataset(expression: Expression, dataset: Dataset) -> bool:
+    """Whether a version of a data set satisfies an expression over DATASET_FIELDS."""
+
+    def read(field: Field, key: str) -> Scalar | None:
+        return dataset.labels.get(key) if field.is_map else _DATASET[field.name](dataset)
 
     return matches(expression, read)
 

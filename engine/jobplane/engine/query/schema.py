@@ -126,6 +126,15 @@ ARTIFACT_FIELDS = Schema(
     )
 )
 
+DATASET_FIELDS = Schema(
+    (
+        *_strings("dataset_id", "version", "format", "media_type", "sha256"),
+        Field("size_bytes", FieldType.INT),
+        LABELS,
+        Field("create_time", FieldType.TIME),
+    )
+)
+
 MODEL_FIELDS = Schema(
     (
         Field("family", FieldType.STRING),

@@ -39,6 +39,7 @@ from jobplane.engine.domain.job import (
     finite,
 )
 from jobplane.engine.domain.naming import MAX_NAME_BYTES, artifact_id_problem
+from jobplane.engine.logbook import LogBook
 from jobplane.engine.scheduler.steering import Steering
 from jobplane.engine.store import artifacts, jobs
 from jobplane.engine.store import content as needed
@@ -64,6 +65,8 @@ class _Live:
     touched: bool = False
     steps: list[Step] = field(default_factory=list[Step])
     conclusion: tuple[Conclusion, float, int] | None = None
+    # Its log, once that is complete.
+    log: Artifact | None = None
     writing: bool = False
     failures: int = 0
 
@@ -76,6 +79,7 @@ class Ledger:
         *,
         database: Database,
         content: ContentPort,
+        logs: LogBook,
         steering: Steering,
         clock: Clock,
         randomness: Randomness,
@@ -83,6 +87,7 @@ class Ledger:
     ) -> None:
         self._database = database
         self._content = content
+        self._logs = logs
         self._steering = steering
         self._clock = clock
         self._randomness = randomness
@@ -185,11 +190,7 @@ class Ledger:
             stage=stage,
         )
 
-        def step(transaction: Transaction, stored: Stored, draft: Draft) -> None:
-            artifacts.put(transaction.connection, artifact, job_pk=stored.pk)
-            draft.emit(ArtifactReady(artifact))
-
-        self._report(assignment, step)
+        self._report(assignment, _recorded(artifact))
 
     def checkpoint(self, assignment: Assignment, data: bytes, *, completed_units: int) -> None:
         """Make a checkpoint durable."""
@@ -230,13 +231,43 @@ class Ledger:
         peak_memory_bytes: int,
     ) -> None:
         """End the attempt."""
+        kept = self._logs.close(assignment.fence)
         with self._lock:
             live = self._lives.get(assignment.fence)
-            if live is None:
-                return
-            if live.conclusion is None:
+            if live is not None and live.conclusion is None:
+                if kept is not None:
+                    live.steps.append(_recorded(kept))
+                live.log, kept = kept, None
                 live.conclusion = (conclusion, cpu_s, peak_memory_bytes)
-        self._write(live)
+        self._adopt(assignment.fence, kept)
+        if live is not None:
+            self._write(live)
+
+    def log(self, assignment: Assignment, stream: str, data: bytes) -> None:
+        """Keep what the attempt printed."""
+        self._logs.append(assignment.fence, stream, data)
+
+    def take_up_logs(self) -> None:
+        """Record the logs that an earlier life of the server left."""
+        for fence, artifact in self._logs.leftovers():
+            self._adopt(fence, artifact)
+
+    def _adopt(self, fence: Fence, artifact: Artifact | None) -> None:
+        """Record the log of an attempt that has no say any more: no event tells of it."""
+        if artifact is None:
+            return
+
+        def record(transaction: Transaction) -> None:
+            stored = jobs.find(transaction.connection, artifact.project, artifact.job_id)
+            if stored is not None:
+                artifacts.put(transaction.connection, artifact, job_pk=stored.pk)
+
+        def drop(done: "Future[None]") -> None:
+            # What can't be recorded now is taken up at the next start.
+            if done.exception() is None:
+                self._logs.drop(fence)
+
+        self._database.write(record).add_done_callback(drop)
 
     def _refuse(self, assignment: Assignment, error: ContentError) -> None:
         """Fail the attempt for what it tried to hand in."""
@@ -246,7 +277,13 @@ class Ledger:
             str(error),
             retryable=error.is_resource,
         )
-        self.concluded(assignment, Broke(failure), cpu_s=0.0, peak_memory_bytes=0)
+        with self._lock:
+            live = self._lives.get(assignment.fence)
+            if live is not None and live.conclusion is None:
+                # It prints until it is killed: its log is closed when the executor says so.
+                live.conclusion = (Broke(failure), 0.0, 0)
+        if live is not None:
+            self._write(live)
         self._steering.send(assignment.fence, Intent.KILL)
 
     def _report(self, assignment: Assignment, step: Step) -> None:
@@ -346,8 +383,11 @@ class Ledger:
         if error is None and not concluded:
             self._write(live)
             return
-        if error is not None:
+        if error is None and live.log is not None:
+            self._logs.drop(live.assignment.fence)
+        elif error is not None:
             self._disown(live, error)
+            self._adopt(live.assignment.fence, live.log)
         self._close(live)
 
     def _retry_later(self, live: _Live) -> None:
@@ -383,6 +423,16 @@ class Ledger:
         with self._settled:
             self._lives.pop(live.assignment.fence, None)
             self._settled.notify_all()
+
+
+def _recorded(artifact: Artifact) -> Step:
+    """The step that makes an artifact readable, and tells so."""
+
+    def step(transaction: Transaction, stored: Stored, draft: Draft) -> None:
+        artifacts.put(transaction.connection, artifact, job_pk=stored.pk)
+        draft.emit(ArtifactReady(artifact))
+
+    return step
 
 
 def _storable(payload: DurablePayload) -> DurablePayload:

@@ -10,7 +10,7 @@ patience, and then for what runs on that machine already.
 import math
 import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobplane.engine.domain.job import Resources
 from jobplane.engine.domain.standing import NO_RESOURCES
@@ -18,6 +18,7 @@ from jobplane.engine.settings import NodeSettings, SchedulerSettings
 
 # Of many machines, this part may be kept free for jobs that are too large for the rest.
 RESERVABLE = 4
+AMOUNTS = ("gpu_count", "cpu", "memory_bytes")
 # Below it, what is left of a core by adding and taking away is nothing.
 EPSILON = 1e-9
 
@@ -111,15 +112,21 @@ class Capacity:
         return self._held
 
     def misfit(self, demand: Resources) -> str:
-        """What keeps a demand from ever fitting: the field, or "" when it can fit."""
-        nodes = [node for node in self.nodes if demand.spot_ok or not node.spot]
-        if any(_is_enough(demand, node.cpu, node.memory_bytes, node.gpus) for node in nodes):
+        """What keeps a demand from ever fitting: the name of the field, or "" when it can fit."""
+        if demand == NO_RESOURCES or any(_could_hold(node, demand) for node in self.nodes):
             return ""
-        for name in ("gpu_count", "cpu", "memory_bytes"):
-            alone = _only(demand, name)
-            if not any(_is_enough(alone, one.cpu, one.memory_bytes, one.gpus) for one in nodes):
-                return "gpu_type" if name == "gpu_count" and not _has_type(nodes, demand) else name
-        return "cpu"
+        if any(_could_hold(node, replace(demand, spot_ok=True)) for node in self.nodes):
+            return "spot_ok"
+        if demand.gpu_count and not any(one.gpus.get(demand.gpu_type) for one in self.nodes):
+            return "gpu_type"
+        asked = [name for name in AMOUNTS if getattr(demand, name)]
+        # One field alone, if one alone is too much.
+        return next((name for name in asked if self._is_too_much(name, demand)), asked[0])
+
+    def _is_too_much(self, name: str, demand: Resources) -> bool:
+        alone = Resources(spot_ok=True, gpu_type=demand.gpu_type)
+        alone = replace(alone, **{name: getattr(demand, name)})
+        return not any(_could_hold(node, alone) for node in self.nodes)
 
     def place(
         self, holder: Hashable, project: str, demand: Resources, *, ends_s: float
@@ -226,18 +233,6 @@ def _is_enough(demand: Resources, cpu: float, memory: int, gpus: Mapping[str, in
 def _could_hold(node: NodeSettings, demand: Resources) -> bool:
     allowed = demand.spot_ok or not node.spot
     return allowed and _is_enough(demand, node.cpu, node.memory_bytes, node.gpus)
-
-
-def _has_type(nodes: Iterable[NodeSettings], demand: Resources) -> bool:
-    return any(node.gpus.get(demand.gpu_type) for node in nodes)
-
-
-def _only(demand: Resources, name: str) -> Resources:
-    if name == "gpu_count":
-        return Resources(gpu_type=demand.gpu_type, gpu_count=demand.gpu_count)
-    return (
-        Resources(cpu=demand.cpu) if name == "cpu" else Resources(memory_bytes=demand.memory_bytes)
-    )
 
 
 def _amounts(demand: Resources) -> Iterator[tuple[str, float]]:

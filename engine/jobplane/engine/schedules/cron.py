@@ -37,8 +37,10 @@ class _Field:
     names: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-_MONTHS = {name: at for at, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}  # noqa: SIM905, E501  reads as a calendar does
-_WEEKDAYS = {name: at for at, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}  # noqa: SIM905  reads as a calendar does
+_MONTHS = dict(  # noqa: C408  reads as a calendar does
+    JAN=1, FEB=2, MAR=3, APR=4, MAY=5, JUN=6, JUL=7, AUG=8, SEP=9, OCT=10, NOV=11, DEC=12
+)  # fmt: skip
+_WEEKDAYS = dict(SUN=0, MON=1, TUE=2, WED=3, THU=4, FRI=5, SAT=6)  # noqa: C408  the same
 _MINUTES = _Field("minute", 0, 59)
 _HOURS = _Field("hour", 0, 23)
 _DAYS = _Field("day of month", 1, 31)

@@ -17,6 +17,7 @@ from jobplane.engine.domain.schedule import (
     Schedule,
     fire_key,
 )
+from jobplane.engine.domain.submission import Accepted, Submission
 from jobplane.engine.intake import Intake, Prepared
 from jobplane.engine.schedules.moments import Moments, just_before
 from jobplane.engine.schedules.timetable import fire_at, moments_of_schedule, moved_to
@@ -78,14 +79,14 @@ class Firing:
             _tell(before, after)
         return after
 
-    def submit(self, transaction: Transaction, ready: Ready, *, key: str) -> str:
-        """Name of the job that the template makes; raises what refuses it."""
+    def submit(self, transaction: Transaction, ready: Ready, *, key: str) -> Accepted:
+        """The job that the template makes; raises what refuses it."""
         if ready.prepared is None:
             assert ready.refusal is not None
             raise ready.refusal
         submission = replace(ready.prepared.submission, idempotency_key=key)
         prepared = replace(ready.prepared, submission=submission)
-        return self._intake.accept(transaction, prepared).job.name
+        return self._intake.accept(transaction, prepared)
 
     def _fire(self, transaction: Transaction, ready: Ready, now: datetime) -> Schedule:
         schedule = ready.schedule
@@ -93,7 +94,9 @@ class Firing:
         if is_due:
             schedule, nominal = _turn(schedule, now)
             if nominal is not None:
-                return self._overlapped(transaction, replace(ready, schedule=schedule), nominal, now)
+                return self._overlapped(
+                    transaction, replace(ready, schedule=schedule), nominal, now
+                )
         if schedule.waiting_at is not None and not self._blocker(transaction, schedule, now):
             waiting = schedule.waiting_at
             schedule = replace(schedule, waiting_at=None)
@@ -111,7 +114,7 @@ class Firing:
         blocker = self._blocker(transaction, schedule, now)
         if schedule.waiting_at is not None:
             message = "a later fire took its place"
-            schedule = _booked(
+            schedule = booked(
                 replace(schedule, waiting_at=None),
                 Fire(
                     schedule.waiting_at,
@@ -133,7 +136,7 @@ class Firing:
             reason="OVERLAP",
             message=f"{blocker} is not finished",
         )
-        return _booked(replace(schedule, waiting_at=None if skips else nominal), fire)
+        return booked(replace(schedule, waiting_at=None if skips else nominal), fire)
 
     def _blocker(self, transaction: Transaction, schedule: Schedule, now: datetime) -> str:
         """Name of a job that a fire must wait for, after all was done to be rid of it."""
@@ -162,7 +165,8 @@ class Firing:
     ) -> Schedule:
         schedule = ready.schedule
         try:
-            job = self.submit(transaction, ready, key=fire_key(schedule.name, nominal))
+            key = fire_key(schedule.name, nominal)
+            job = self.submit(transaction, ready, key=key).job.name
         except EngineError as refusal:
             fire = Fire(
                 nominal,
@@ -173,10 +177,10 @@ class Firing:
             )
         else:
             fire = Fire(nominal, now, FireOutcome.SUBMITTED, job=job)
-        return _booked(schedule, fire)
+        return booked(schedule, fire)
 
 
-def submission_of(schedule: Schedule) -> object:
+def submission_of(schedule: Schedule) -> Submission:
     """What a fire submits, but for its key."""
     return replace(
         schedule.plan.template,
@@ -189,10 +193,8 @@ def submission_of(schedule: Schedule) -> object:
 def stopped(schedule: Schedule, reason: str, *, now: datetime) -> Schedule:
     """The schedule, paused; a fire that waited is given up."""
     if schedule.waiting_at is not None:
-        fire = Fire(
-            schedule.waiting_at, now, FireOutcome.SKIPPED, reason="PAUSED", message=reason
-        )
-        schedule = _booked(replace(schedule, waiting_at=None), fire)
+        fire = Fire(schedule.waiting_at, now, FireOutcome.SKIPPED, reason="PAUSED", message=reason)
+        schedule = booked(replace(schedule, waiting_at=None), fire)
     plan = replace(schedule.plan, paused=True, pause_reason=reason)
     schedule = replace(schedule, plan=plan, version=schedule.version + 1, updated_at=now)
     return moved_to(schedule, None, now=now)
@@ -203,13 +205,14 @@ def _turn(schedule: Schedule, now: datetime) -> tuple[Schedule, datetime | None]
     assert schedule.next_at is not None
     moments = moments_of_schedule(schedule)
     nominal, missed = _chosen(schedule, moments, now)
+    used = nominal or schedule.next_at
     if missed is not None:
+        used = nominal or missed.last
         message = "the server did not come to it in time"
         last = missed.last if missed.last != missed.first else None
         fire = Fire(missed.first, now, FireOutcome.MISSED, last, reason="TOO_LATE", message=message)
-        schedule = _booked(schedule, fire)
-    last_used = nominal or (missed.last if missed else schedule.next_at)
-    return moved_to(schedule, moments.next(last_used), now=now), nominal
+        schedule = booked(schedule, fire)
+    return moved_to(schedule, moments.next(used), now=now), nominal
 
 
 def _chosen(
@@ -253,7 +256,8 @@ def _window_s(schedule: Schedule) -> float:
     return max(schedule.plan.catchup_s, PUNCTUAL_S)
 
 
-def _booked(schedule: Schedule, fire: Fire) -> Schedule:
+def booked(schedule: Schedule, fire: Fire) -> Schedule:
+    """The schedule, with the fire among its last ones."""
     return replace(schedule, fires=schedule.with_fire(fire))
 
 

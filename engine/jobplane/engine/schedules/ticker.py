@@ -10,7 +10,7 @@ from jobplane.engine.clock import Clock
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.domain.schedule import Schedule, split_schedule_name
-from jobplane.engine.schedules.firing import Firing, Ready
+from jobplane.engine.schedules.firing import Firing
 from jobplane.engine.schedules.timetable import started
 from jobplane.engine.store import schedules
 from jobplane.engine.store.database import Database, Transaction
@@ -49,18 +49,21 @@ class Ticker:
         """Decide about every schedule that is due, up to a bound; whether there is more."""
         self._turn_back()
         more = self._look_at_ended()
-        more |= self._decide(self._database.read_now(lambda c: schedules.freed(c, limit=PAGE)))
-        place = Place()
+        freed = self._database.read_now(lambda c: schedules.freed(c, limit=PAGE))
+        more |= self._decide(freed) and len(freed) == PAGE
+        place, moved = Place(), False
         for _ in range(MAX_PAGES):
-            now = self._clock.now()
-            page = self._database.read_now(
-                lambda c, place=place, now=now: schedules.due(c, now=now, after=place, limit=PAGE)  # type: ignore[misc]  # mypy can't see the defaults
-            )
-            self._decide(page)
-            if len(page) < PAGE:
+            page = self._due(place)
+            if not page:
                 return more
+            # A schedule that is still due after its fire has moved behind this place.
             place = Place.of(page[-1])
-        return True
+            moved |= self._decide(page)
+        return more or moved
+
+    def _due(self, place: Place) -> list[Schedule]:
+        now = self._clock.now()
+        return self._database.read_now(lambda c: schedules.due(c, now=now, after=place, limit=PAGE))
 
     def _look_at_ended(self) -> bool:
         """A job that ended may be one failure too many, or let a fire that waits go."""
@@ -72,11 +75,12 @@ class Ticker:
         return more
 
     def _decide(self, page: list[Schedule]) -> bool:
-        """Decide about each in a transaction of its own; whether the page was full."""
-        orders = [(schedule, self._order(self._firing.prepare(schedule))) for schedule in page]
+        """Decide about each in a transaction of its own; whether any could be decided."""
+        decided = False
+        orders = [(schedule, self._order(schedule)) for schedule in page]
         for schedule, order in orders:
             try:
-                order.result(WRITE_TIMEOUT_S)
+                decided |= order.result(WRITE_TIMEOUT_S) is not None
             except EngineError as error:
                 # It stays due, so the next step tries again.
                 fields = {"schedule": schedule.name, "reason": error.reason}
@@ -84,9 +88,15 @@ class Ticker:
             except Exception:
                 # The defect of one schedule must not hold up the others.
                 log.exception("schedule.not_decided", extra={"schedule": schedule.name})
-        return len(page) == PAGE
+        return decided
 
-    def _order(self, ready: Ready) -> "Future[Schedule | None]":
+    def _order(self, schedule: Schedule) -> "Future[Schedule | None]":
+        try:
+            ready = self._firing.prepare(schedule)
+        except Exception as error:  # noqa: BLE001  told with the defects of the others
+            failed: Future[Schedule | None] = Future()
+            failed.set_exception(error)
+            return failed
         return self._database.write(
             lambda transaction: self._firing.decide(transaction, ready, now=self._clock.now())
         )

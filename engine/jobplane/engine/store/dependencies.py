@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, text
+from sqlalchemy import Connection, Integer, bindparam, delete, func, literal_column, select, text
 
 from jobplane.engine.domain.job import Condition, Dependency, job_name
 from jobplane.engine.domain.status import JobStatus
@@ -35,7 +35,9 @@ _CLOSE_ALL = Statement(
     delete(job_dependencies).where(job_dependencies.c.job_pk == bindparam("job_pk"))
 )
 _IS_OPEN = Statement(
-    select(literal_column("1")).where(job_dependencies.c.job_pk == bindparam("job_pk")).limit(1)
+    select(literal_column("1", Integer))
+    .where(job_dependencies.c.job_pk == bindparam("job_pk"))
+    .limit(1)
 )
 _OPEN = Statement(
     select(func.count(), func.min(job_dependencies.c.upstream_pk)).where(

@@ -3,7 +3,6 @@
 # Rows and compiled statements have no types of their own.
 # pyright: standard
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -247,7 +246,7 @@ def _of(schedule: Schedule) -> dict[str, Any]:
     return {"project": schedule.project, "name": schedule.name}
 
 
-def _row(schedule: Schedule) -> Mapping[str, Any]:
+def _row(schedule: Schedule) -> dict[str, Any]:
     return {
         "version": schedule.version,
         "plan": _encode(schedule.plan),

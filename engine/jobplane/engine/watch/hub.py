@@ -64,7 +64,8 @@ class Subscription:
         self._events.clear()
         self._wake.clear()
         overflowed, self._overflowed = self._overflowed, False
-        if overflowed or (events and events[0].sequence != cursor + 1):
+        # Sequences only grow, so the last one tells whether any is missing, the first or later.
+        if overflowed or (events and events[-1].sequence != cursor + len(events)):
             return None
         if not events and self.latest > cursor:
             return None
@@ -98,9 +99,11 @@ class Hub:
         return sum(map(len, self._subscriptions.values()))
 
     @contextmanager
-    def subscribed(self, key: JobKey) -> Generator[Subscription]:
+    def subscribed(
+        self, key: JobKey, subscription: Subscription | None = None
+    ) -> Generator[Subscription]:
         """Register interest; to be done before the first read of the table."""
-        subscription = Subscription()
+        subscription = subscription or Subscription()
         with self._lock:
             self._subscriptions.setdefault(key, set()).add(subscription)
         try:
@@ -127,6 +130,11 @@ class Hub:
         """Wake the watchers of a job that has newer events; from any thread."""
         if key in self._subscriptions:
             self._call(self._advance, key, sequence)
+
+    def nudge(self, key: JobKey) -> None:
+        """Wake the watchers of a job without news; from any thread."""
+        if key in self._subscriptions:
+            self._call(self._nudge, key)
 
     def forget(self, key: JobKey) -> None:
         """Tell the watchers of a job that it was deleted; from any thread."""
@@ -155,6 +163,10 @@ class Hub:
     def _advance(self, key: JobKey, sequence: int) -> None:
         for subscription in self._of(key):
             subscription.advance(sequence)
+
+    def _nudge(self, key: JobKey) -> None:
+        for subscription in self._of(key):
+            subscription.nudge()
 
     def _forget(self, key: JobKey) -> None:
         for subscription in self._of(key):

@@ -3,12 +3,14 @@
 from jobplane.engine.content.reading import Chunk
 from jobplane.engine.domain.artifact import Artifact, ArtifactType, TableShape
 from jobplane.engine.domain.upload import UploadHeader
+from jobplane.engine.sheets import TablePage
 from jobplane.service.convert.scalar import EnumMap, optional, timestamp_to_wire
 from jobplane.v1 import artifact_pb2 as wire
 from jobplane.v1 import artifact_service_pb2 as service_wire
 
-# Tag of ReadArtifactResponse.data: its field number, with the wire type of bytes.
+# Tags: the number of a field, with the wire type of bytes and of messages.
 _DATA_TAG = bytes([service_wire.ReadArtifactResponse.DATA_FIELD_NUMBER << 3 | 2])
+_ROWS_TAG = bytes([service_wire.ReadTableResponse.ROWS_FIELD_NUMBER << 3 | 2])
 _SEVEN_BITS = 0x7F
 
 _TYPES = EnumMap(wire.ArtifactType, ArtifactType, "ARTIFACT_TYPE_")
@@ -70,6 +72,15 @@ class ChunkEncoder:
         # A message copies its bytes in and out again, which costs as much as all the rest.
         size = _varint(len(chunk.data))
         return b"".join((frame.SerializeToString(), _DATA_TAG, size, chunk.data))
+
+
+def encode_table_page(page: TablePage) -> bytes:
+    """Give the response of ReadTable; its rows are encoded already."""
+    head = service_wire.ReadTableResponse(table=shape_to_wire(page.shape), offset=page.offset)
+    parts = [head.SerializeToString()]
+    for row in page.rows:
+        parts += (_ROWS_TAG, _varint(len(row)), row)
+    return b"".join(parts)
 
 
 def _varint(number: int) -> bytes:

@@ -20,8 +20,11 @@ W = TypeVar("W")
 
 def timestamp_to_wire(moment: datetime | None) -> Timestamp | None:
     """Give the moment, to the microsecond; None stays None, which is an unset field."""
-    if moment is None:
-        return None
+    return None if moment is None else moment_to_wire(moment)
+
+
+def moment_to_wire(moment: datetime) -> Timestamp:
+    """Give the moment, to the microsecond."""
     span = moment - _EPOCH
     return Timestamp(seconds=span.days * 86400 + span.seconds, nanos=span.microseconds * 1000)
 

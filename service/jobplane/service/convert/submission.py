@@ -4,7 +4,7 @@ from jobplane.engine.domain.job import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from jobplane.engine.domain.submission import Accepted, DuplicatePolicy, Submission
 from jobplane.service.convert.job import job_to_wire
 from jobplane.service.convert.scalar import EnumMap
-from jobplane.service.convert.spec import spec_from_wire
+from jobplane.service.convert.spec import spec_from_wire, spec_to_wire
 from jobplane.v1 import job_service_pb2 as wire
 
 _POLICIES = EnumMap(wire.DuplicatePolicy, DuplicatePolicy, "DUPLICATE_POLICY_")
@@ -26,6 +26,19 @@ def submission_from_wire(request: wire.SubmitJobRequest, creator: str) -> Submis
         job_set=request.job_set,
         labels=dict(request.labels),
         validate_only=request.validate_only,
+    )
+
+
+def submission_to_wire(submission: Submission) -> wire.SubmitJobRequest:
+    """Give the submission as a request for it, with what it left to defaults filled in."""
+    return wire.SubmitJobRequest(
+        project=submission.project,
+        spec=spec_to_wire(submission.spec),
+        duplicate_policy=_POLICIES.to_wire(submission.duplicate_policy),
+        priority=submission.priority,
+        queue=submission.queue,
+        job_set=submission.job_set,
+        labels=dict(submission.labels),
     )
 
 

@@ -32,6 +32,31 @@ class WaitArguments(TypedDict):
     timeout_s: float
 
 
+class WatchJobsArguments(TypedDict):
+    """Arguments of Streams.watch_jobs, but for the project."""
+
+    filter: str
+    cursor: str
+    heartbeat_s: float
+    until_all_finished: bool
+
+
+def watch_jobs_from_wire(request: wire.WatchJobsRequest) -> WatchJobsArguments:
+    """Give the arguments of a watch of many jobs; raises InvalidSpecError."""
+    heartbeat_s = DEFAULT_HEARTBEAT_S
+    if request.HasField("heartbeat_interval"):
+        heartbeat_s = duration_from_wire(request.heartbeat_interval)
+        violations = _span("heartbeat_interval", request.heartbeat_interval, least=1.0)
+        if violations:
+            raise InvalidSpecError(violations)
+    return WatchJobsArguments(
+        filter=request.filter,
+        cursor=request.cursor,
+        heartbeat_s=heartbeat_s,
+        until_all_finished=request.until_all_finished,
+    )
+
+
 def watch_from_wire(request: wire.WatchJobRequest) -> WatchArguments:
     """Give the arguments of a watch; raises InvalidSpecError."""
     violations = [

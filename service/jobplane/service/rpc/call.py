@@ -17,4 +17,4 @@ class Call:
     peer: str
     principal: Principal = ANONYMOUS
     # Last position that the reader surely has; told when it is cut off.
-    cursor: int = 0
+    cursor: int | str = 0

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobplane.engine.content.tables.boundaries import Boundaries
-from jobplane.engine.content.tables.cells import MAX_EXACT_INT
 from jobplane.engine.content.tables.shape import (
     FORMAT_VERSION,
     MAX_CELL_BYTES,
@@ -32,8 +31,6 @@ _NUMBER = re.compile(
 )
 _BOOL = frozenset({"true", "false", "True", "False"})
 _INT64 = 2**63
-
-assert MAX_EXACT_INT < _INT64
 
 
 def build(path: Path) -> CsvIndex:
@@ -59,7 +56,8 @@ def build(path: Path) -> CsvIndex:
         types = _types(source, names, offsets, boundaries, delimiter)
     return CsvIndex(
         version=FORMAT_VERSION,
-        delimiter=delimiter + newline.decode(),
+        delimiter=delimiter,
+        newline=newline.decode(),
         row_count=count,
         columns=tuple(zip(names, types, strict=True)),
         stride=STRIDE,

@@ -25,9 +25,9 @@ def page(request: PageRequest, index: CsvIndex) -> list[bytes]:
     encoders = [CSV_CELLS[index.columns[place][1]] for place in places]
     if request.offset >= index.row_count:
         return []
-    delimiter, newline = index.delimiter
+    delimiter = index.delimiter
     boundaries = Boundaries(
-        delimiter=delimiter, newline=newline.encode(), block_bytes=_BLOCK_BYTES
+        delimiter=delimiter, newline=index.newline.encode(), block_bytes=_BLOCK_BYTES
     )
     nearest, skipped = divmod(request.offset, index.stride)
     rows: list[bytes] = []

@@ -25,6 +25,7 @@ class CsvIndex(msgspec.Struct, frozen=True):
 
     version: int
     delimiter: str
+    newline: str
     row_count: int
     # Name and Arrow type.
     columns: tuple[tuple[str, str], ...]

@@ -3,10 +3,21 @@
 See `settings` for what the operator configures, and `docs/kinds/answer_run.md`.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jobplane.engine.domain.errors import Violation
 from jobplane.engine.domain.job import RunPolicy
+from jobplane.engine.kinds.answer_run.references import missing_references
 from jobplane.engine.kinds.answer_run.rules import DOCUMENTS, check, fill_defaults
+from jobplane.engine.kinds.answer_run.settings import read_settings
 from jobplane.engine.kinds.base import Kind
 from jobplane.kinds.answer_run.v1 import answer_run_pb2 as wire
+
+
+def _missing(spec: wire.AnswerRunSpec, raw: Mapping[str, Any]) -> Iterable[Violation]:
+    return missing_references(spec, read_settings(raw))
+
 
 STAGES = ("load", "chunk", "retrieve", "sql", "synthesize", "verify", "write")
 
@@ -25,4 +36,5 @@ KIND = Kind(
     stall_timeout_s=120.0,
     fill_defaults=fill_defaults,
     check=check,
+    missing=_missing,
 )

@@ -8,14 +8,14 @@ from jobplane.engine.kinds.answer_run.vocabulary import MONTHS, ORIGIN_STATUS
 _MONTH = "|".join(MONTHS)
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DAY_FIRST = re.compile(
-    rf"\b([0-3]?\d)(?:st|nd|rd|th)? ({_MONTH}),? ((?:19|20)\d\d)\b", re.IGNORECASE
+    rf"\b([0-3]?\d)(?:st|[nr]d|th)? ({_MONTH}),? ((?:19|20)\d\d)\b", re.IGNORECASE
 )
 _MONTH_FIRST = re.compile(
-    rf"\b({_MONTH}) ([0-3]?\d)(?:st|nd|rd|th)?, ((?:19|20)\d\d)\b", re.IGNORECASE
+    rf"\b({_MONTH}) ([0-3]?\d)(?:st|[nr]d|th)?, ((?:19|20)\d\d)\b", re.IGNORECASE
 )
 _YEAR = re.compile(r"\b(?:19|20|21)\d\d\b")
 _ANY = re.compile(
-    rf"\b(?:(?:[0-3]?\d(?:st|nd|rd|th)? )?(?:{_MONTH})\b|(?:19|20|21)\d\d\b"
+    rf"\b(?:(?:[0-3]?\d(?:st|[nr]d|th)? )?(?:{_MONTH})\b|(?:19|20|21)\d\d\b"
     r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday"
     r"|spring|summer|autumn|winter|noon|midnight|(?:next|same|previous) (?:day|week|month|year)"
     r"|[0-2]?\d:[0-5]\d)",

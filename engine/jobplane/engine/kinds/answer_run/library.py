@@ -59,9 +59,13 @@ def _read(
 ) -> Document | None:
     # The plane hears of them from this thread alone.
     noted: list[tuple[str, str]] = []
+
+    def note(reason: str, message: str) -> None:
+        noted.append((reason, message))
+
     try:
         return watched(
-            lambda: read_document(raw, doc_id, settings.limits, lambda *note: noted.append(note)),
+            lambda: read_document(raw, doc_id, settings.limits, note),
             context.safe_point,
             limit_s=_DOCUMENT_S,
         )

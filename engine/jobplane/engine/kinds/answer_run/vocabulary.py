@@ -78,7 +78,7 @@ IRREGULAR = {
         "break": "broke broken",
         "bring": "brought",
         "build": "built rebuilt rebuild",
-        "bus": "buses busses",
+        "bus": "buses",
         "buy": "bought",
         "child": "children",
         "choose": "chose chosen",

@@ -97,13 +97,13 @@ _YEAR_DIGITS = 4
 _PREPOSITIONS = ("in", "by", "since", "until", "of", "from", "to", "before", "after", "during")
 _BEFORE_YEARS = frozenset((*_PREPOSITIONS, "and", "year", "spring", "summer", "autumn", "winter"))
 _SPAN = re.compile(
-    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot|feet"
-    r"|inch|centimet)",
+    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot"
+    r"|feet|inch|centimet)",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(
-    r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))"
-    r" (?:hour|day|week|month|quarter|year)\b",
+    r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last"
+    r"|\d+(?:st|[nr]d|th)) (?:hour|day|week|month|quarter|year)\b",
     re.IGNORECASE,
 )
 _AGE = re.compile(
@@ -112,16 +112,18 @@ _AGE = re.compile(
     re.IGNORECASE,
 )
 _DISTANCE = re.compile(
-    r"\b(?:minutes?|hours?|days?|weeks?|months?|years?)'? (?:before|after|from|ahead|later|ago|of)\b"
+    r"\b(?:minutes?|hours?|days?|weeks?|months?|years?)'? "
+    r"(?:before|after|from|ahead|later|ago|of)\b"
     r"|\bwithin ",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\bonly (?:if|when|after|once|on)\b", re.IGNORECASE)
 _FREE = re.compile(r"\bfree\b|\bno charge\b", re.IGNORECASE)
 _CURRENCIES = (
-    "euros? cents? dollars? pounds? pence penny francs? crowns? kron(?:a|or|er?|e) koruna yen yuan won"
-    " rupees? rupiah roubles? rubles? zlotys? forints? lei lev lira pesos? rand reais real dirhams?"
-    " riyals? dinars? shekels? baht ringgit hryvnia shillings? marks? guilders? eur usd gbp chf jpy"
+    "euros? cents? dollars? pounds? pence penny francs? crowns? kron(?:a|or|er?|e) koruna yen"
+    " yuan won rupees? rupiah roubles? rubles? zlotys? forints? lei lev lira pesos? rand reais"
+    " real dirhams? riyals? dinars? shekels? baht ringgit hryvnia shillings? marks? guilders?"
+    " eur usd gbp chf jpy"
 )
 _MONEY = re.compile(
     rf"[€$£¥₹%]|\b(?:{'|'.join(_CURRENCIES.split())}|percent|per cent)\b"
@@ -136,7 +138,8 @@ _FREQUENCY = re.compile(
 _TIMES = r"(?:morning|afternoon|evening|night|day|week|month|year|end|beginning|first|last|same)\b"
 _PLACE = re.compile(
     r"\b(?:in|at|on|near|under|behind|opposite|to|into|onto|beside|between|along|above|below"
-    r"|inside|outside|off) (?:(?:the|a|an|our|its|your|each|every) (?!{_TIMES})|(?-i:[A-Z])|\d{{1,3}}\b)"
+    r"|inside|outside|off) "
+    rf"(?:(?:the|a|an|our|its|your|each|every) (?!{_TIMES})|(?-i:[A-Z])|\d{{1,3}}\b)"
     r"|\bfrom (?:(?:a|an|the) )?(?-i:[A-Z])|\b(?:lies|lie|located|situated|address|next to)\b",
     re.IGNORECASE,
 )
