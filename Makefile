@@ -15,7 +15,7 @@ demo: $(STAMP) ## Run a real job end to end, live, and show what it made
 dev: $(STAMP) ## Serve on loopback, with data in .jobplane
 	@$(BIN)/jobplane dev
 
-test: $(STAMP) .venv-gen/.synced ## Run the tests
+test: third_party .venv-gen/.synced ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types test ## All that a change must pass

@@ -30,7 +30,6 @@ from jobplane.engine.clock import SystemClock, SystemRandomness  # noqa: E402  t
 from jobplane.engine.domain import lifecycle  # noqa: E402
 from jobplane.engine.domain.job import Dependency, Job, JobSpec, Resources  # noqa: E402
 from jobplane.engine.domain.status import JobStatus  # noqa: E402
-from jobplane.engine.domain.submission import Submission  # noqa: E402
 from jobplane.engine.scheduler import dependencies as waiting  # noqa: E402
 from jobplane.engine.scheduler.dependencies import Dependencies  # noqa: E402
 from jobplane.engine.scheduler.fair_share import Candidate, Decision, Turns  # noqa: E402
@@ -85,7 +84,7 @@ class _Scratch:
         url = sqlite_url(folder / "bench.db")
         migrate(url, now=NOW)
         self.database = Database(
-            url, on_commit=lambda changes: None, on_end=self.dependencies.follow
+            url, on_commit=lambda _: None, on_end=self.dependencies.follow
         )
         self.database.start()
         self.randomness = SystemRandomness()
@@ -163,7 +162,7 @@ def _timed(transaction: Transaction, free: int) -> float:
         capacity=Capacity(nodes_of(SchedulerSettings()), patience_s=60),
         turns=Turns(),
         closed_by=lambda line, demand: gates.closed_by(line.project, line.kind, demand),
-        holder_of=lambda line, candidate: candidate.pk,
+        holder_of=lambda _, candidate: candidate.pk,
         now_s=NOW.timestamp(),
     )
     picked = list(decision.picks(free=free, slots=free))
@@ -223,7 +222,7 @@ def _dependency_end(number: int, shape: str) -> dict[str, float]:
 def tasks(number: int, seed: int) -> list[Task]:
     """A mix of jobs that asks for a little more than the inventory has, for a day."""
     dice = random.Random(seed)  # noqa: S311  a simulation
-    span_s = number * 6.0
+    span_s = number * 3.5
     made = []
     for project, (part, (begins, ends), weights) in TENANTS.items():
         for _ in range(round(number * part)):

@@ -87,6 +87,8 @@ SOMETIMES = (
     "server stopped gently",
     "server frozen for a while",
     "child of the server killed",
+    "disk full for a while",
+    "answer that the store is unavailable",
     "submit acknowledged",
     "submit of unknown outcome, found later",
     "repeat deduplicated",
@@ -124,12 +126,14 @@ def _count_lives(history: History, found: Counter[str]) -> None:
         # The last life of every run ends that way.
         found["server stopped gently"] += life.how == "stop" and life is not history.lives[-1]
         found["server frozen for a while"] += "frozen" in life.troubles
+        found["disk full for a while"] += "disk full" in life.troubles
         found["child of the server killed"] += "child killed" in life.troubles
 
 
 def _count_operations(history: History, record: Record, found: Counter[str]) -> None:
     unknown: set[str] = set()
     for one in history.operations:
+        found["answer that the store is unavailable"] += "BACKEND_UNAVAILABLE" in one.detail
         if one.verb == "submit":
             if one.is_ok:
                 found["submit acknowledged"] += 1

@@ -20,11 +20,13 @@ from tests.robust.watchers import watch
 SUBMITTERS = 4
 READERS = 2
 # Every so many lives: one that is long enough for children to come up, one that ends on its
-# way up, one that is frozen for a while, one that loses a child, and one that is stopped gently.
+# way up, one that is frozen for a while, one that loses a child, one whose disk is full for a
+# while, and one that is stopped gently.
 LONG_EVERY = 5
 EARLY_EVERY = 9
 FREEZE_EVERY = 7
 CHILD_KILL_EVERY = 8
+FULL_EVERY = 6
 GENTLE_EVERY = 14
 SIT_S = 6
 # A life that does not come by its failpoint is killed, and another one begun.
@@ -46,6 +48,8 @@ class Plan:
     drain_s: float = 180.0
     # A watch that has not ended so long after its job has failed.
     watches_s: float = 6.0
+    # How long the disk is full before the drain.
+    full_s: float = 0.5
     # Jobs that sit still through the drain, and jobs in processes for each second of load.
     sitters: int = 2
     processes_per_s: float = 1.0
@@ -84,6 +88,7 @@ async def run(plan: Plan) -> Outcome:
         await _kill_again_and_again(plan, server)
         await _die_at_failpoints(plan, server)
         await server.start()
+        await server.fill_disk(plan.full_s)
         await _drain(plan, room)
         await _look_again(plan, room)
         await room.close()
@@ -130,6 +135,8 @@ async def _live(kill: int, server: Server, rng: random.Random) -> None:
     if kill % CHILD_KILL_EVERY == CHILD_KILL_EVERY // 2:
         await asyncio.sleep(rng.uniform(0.5, 1.0))
         server.kill_a_child(rng)
+    if kill % FULL_EVERY == FULL_EVERY // 2:
+        await server.fill_disk(rng.uniform(0.05, 0.4))
     if kill % FREEZE_EVERY == FREEZE_EVERY // 2:
         await server.freeze(rng.uniform(0.1, 0.6))
     is_long = kill % LONG_EVERY == LONG_EVERY // 2

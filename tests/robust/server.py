@@ -20,6 +20,8 @@ START_WITHIN_S = 30.0
 STOP_WITHIN_S = 15.0
 # After the death of a server its children must be gone.
 CHILDREN_WITHIN_S = 5.0
+# What a full disk still takes: lines of the log, small artifacts, nothing of the database.
+FULL_BYTES = 128 * 1024
 LOG_NAME = "server.log"
 
 
@@ -86,7 +88,7 @@ class Server:
         self._history.lives.append(Life(number, self._clock(), failpoint=failpoints))
         arguments = ["--port", str(self.port), "--http-port", "0", "--data", str(self._data)]
         order = {
-            "arguments": [*arguments, "--log-format", "json"],
+            "arguments": [*arguments, "--log-format", "json", "--log-level", "WARNING"],
             "environment": {"JOBPLANE_FAILPOINTS": failpoints},
         }
         launcher.stdin.write(json.dumps(order).encode() + b"\n")
@@ -141,6 +143,15 @@ class Server:
         os.kill(self._pid, signal.SIGSTOP)
         await asyncio.sleep(seconds)
         os.kill(self._pid, signal.SIGCONT)
+
+    async def fill_disk(self, seconds: float) -> None:
+        """Have every file be full for a while: the system refuses what is beyond the limit."""
+        self.life.troubles.append("disk full")
+        process = psutil.Process(self._pid)
+        _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, hard))
+        await asyncio.sleep(seconds)
+        process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
 
     def kill_a_child(self, rng: random.Random) -> None:
         """Kill one of the server's processes, if it has any."""

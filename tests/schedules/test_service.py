@@ -11,12 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobplane.engine.domain.schedule import split_schedule_name
 from jobplane.engine.store import schedules as store
+from jobplane.kinds.probe.v1.probe_pb2 import ProbeSpec
 from jobplane.v1 import job_service_pb2, quota_service_pb2, quota_service_pb2_grpc
 from jobplane.v1 import schedule_service_pb2 as wire
 from jobplane.v1 import schedule_service_pb2_grpc as rpc
 from tests.service.library_server import LibraryServer, refusal
 from tests.service.loop_thread import LoopThread
 
+THREAD = ProbeSpec.ISOLATION_THREAD
 NAME = "projects/demo/schedules/nightly"
 
 
@@ -55,7 +57,7 @@ class Schedules(LibraryServer):
 def probe_template(**fields):
     template = job_service_pb2.SubmitJobRequest(**fields)
     template.spec.probe.SetInParent()
-    template.spec.probe.isolation = 1
+    template.spec.probe.isolation = THREAD
     return template
 
 
@@ -112,7 +114,7 @@ def test_a_schedule_comes_back_as_it_was_given_with_its_defaults(server):
     assert (made.catchup_window.seconds, made.jitter.seconds) == (60, 0)
     assert made.etag == '"1"'
     assert (made.template.project, made.template.queue, made.template.priority) == ("demo", "slow", 7)  # fmt: skip
-    assert made.template.spec.probe.isolation == 1
+    assert made.template.spec.probe.isolation == THREAD
     assert len(made.next_times) == 5
     assert not made.recent_jobs
 

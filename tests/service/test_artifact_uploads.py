@@ -76,7 +76,8 @@ def test_the_same_content_twice_is_one_artifact(library):
     first, second = library.upload(b"abc", filename="a.txt"), library.upload(b"abc")
     assert not first.deduplicated
     assert second.deduplicated
-    assert second.artifact == first.artifact
+    assert second.artifact.filename == "a.txt"
+    assert second.artifact.create_time == first.artifact.create_time
 
 
 def test_content_that_was_lost_is_healed_by_its_upload(library):
@@ -254,8 +255,7 @@ def test_the_media_type_follows_the_filename(library, filename, media_type):
 
 
 def cut_after(library, parts, *, header):
-    """Send some chunks, wait until they are here, and cut the call."""
-    sent = b"".join(parts)
+    """Send some chunks, and no end."""
     go_on = threading.Event()
 
     def requests():
@@ -267,7 +267,7 @@ def cut_after(library, parts, *, header):
         go_on.wait(20)
 
     call = library.artifacts.UploadArtifact.future(requests(), timeout=20)
-    return call, go_on, len(sent)
+    return call, go_on
 
 
 def received(library, content):
@@ -281,18 +281,11 @@ def test_an_upload_that_is_cut_at_every_chunk_arrives_in_the_end(library, eventu
     for number in range(1, 10):
         offset = (number - 1) * 1000
         part = content[offset : offset + 1000]
-        call, go_on, _ = cut_after(library, [part], header={**header, "offset": offset})
-        eventually(lambda: landed(library) == 1)
+        call, go_on = cut_after(library, [part], header={**header, "offset": offset})
+        eventually(lambda done=number * 1000: size_of_landed(library) == done)
         call.cancel()
         go_on.set()
-        eventually(lambda done=number * 1000: received(library, content) in (done, done - 1000))
-        if received(library, content) != number * 1000:
-            # The cut came before the chunk was written: it is sent again.
-            call, go_on, _ = cut_after(library, [part], header={**header, "offset": offset})
-            eventually(lambda done=number * 1000: size_of_landed(library) == done)
-            call.cancel()
-            go_on.set()
-            eventually(lambda done=number * 1000: received(library, content) == done)
+        assert received(library, content) == number * 1000
         assert names_of(library) == []
     answer = library.upload(content, offset=9000)
     assert library.read(answer.artifact.name) == content
@@ -308,7 +301,7 @@ def size_of_landed(library):
 
 
 def test_a_cut_upload_without_a_digest_leaves_no_trace(library, eventually):
-    call, go_on, _ = cut_after(library, [b"x" * 1000], header={"size_bytes": 5000})
+    call, go_on = cut_after(library, [b"x" * 1000], header={"size_bytes": 5000})
     eventually(lambda: landed(library) == 1)
     call.cancel()
     go_on.set()
@@ -442,8 +435,9 @@ def test_a_channel_that_breaks_in_an_upload_leaves_nothing_listed(library, event
             yield chunk.SerializeToString()
             go_on.wait(20)
 
-        stub.future(requests(), timeout=20)
+        call = stub.future(requests(), timeout=20)
         eventually(lambda: landed(library) == 1)
+    assert not call.done() or call.cancelled()
     go_on.set()
     eventually(lambda: landed(library) == 0)
     assert names_of(library) == []

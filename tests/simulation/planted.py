@@ -13,7 +13,6 @@ from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.store import database, keys
-from jobplane.engine.watch.hub import Subscription
 
 PLANTS = {}
 
@@ -122,21 +121,3 @@ def done_again_when_in_doubt(patch):
             database._resolve(order.future, answer)
 
     patch.setattr(database.Database, "_commit_group", commit_group)
-
-
-@_finds("P5")
-def gap_handed_over(patch):
-    """Look only at the first of the events that were handed to a watcher."""
-
-    def take(self, cursor):
-        events = [event for event in self._events if event.sequence > cursor]
-        self._events.clear()
-        self._wake.clear()
-        overflowed, self._overflowed = self._overflowed, False
-        if overflowed or (events and events[0].sequence != cursor + 1):
-            return None
-        if not events and self.latest > cursor:
-            return None
-        return events
-
-    patch.setattr(Subscription, "take", take)

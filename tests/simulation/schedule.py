@@ -172,7 +172,7 @@ def _fault(world):
     rng, faults = world.rng, world.faults
     kind = rng.choices(
         ("crash", "crash_soon", "unavailable", "lost_answer", "fail_inside", "jump", "sleep", "stop"),
-        (2, 5, 2, 3, 3, 2, 1, 1),
+        (2, 5, 2, 3, 3, 3, 4, 1),
     )[0]
     world.note(f"fault: {kind}")
     match kind:
@@ -220,7 +220,7 @@ def _calm(world):
     world.is_stormy = False
     world.note("calm")
     lives = 0
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         world.bury_the_dead()
         while len(world.servers) < world.plan.servers:
             _boot(world)
@@ -230,6 +230,7 @@ def _calm(world):
         _do_all(world)
         if _is_over(world):
             _last_look(world)
+            world.rounds = number
             return
         _let_time_pass(world)
     _fail_open(world, f"{ROUNDS} rounds of calm")

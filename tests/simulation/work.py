@@ -62,9 +62,9 @@ class Attempt:
         rng = self._world.rng
         if self.is_over:
             return
-        if self.intent is Intent.KILL:
+        if self.intent is Intent.KILL and rng.chance(0.5):
             self._end(self._broke("KILLED", retryable=True))
-        elif self.is_hung or (self.params["deaf"] and self.intent and rng.chance(0.9)):
+        elif self.is_hung or (self.params["deaf"] and self.intent and rng.chance(0.7)):
             return
         elif self.intent in {Intent.CANCEL, Intent.PAUSE} and rng.chance(0.8):
             self._obey()
@@ -231,7 +231,7 @@ class SimulatedExecutor:
         attempt = self.live.get(fence)
         if attempt is None:
             return
-        if self._world.is_stormy and self._world.rng.chance(0.2):
+        if self._world.is_stormy and self._world.rng.chance(0.4):
             self._world.note(f"{intent} to attempt {attempt.number} is lost")
             self._world.sometimes("lost_steering")
             return

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from jobplane.engine import failpoint
+from jobplane.engine.batch import Batches
 from jobplane.engine.clock import Clock
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain import lifecycle
@@ -79,6 +80,7 @@ class Engine:
         schedules: ScheduleBook,
         obstacle: Obstacle,
         streams: Streams,
+        batches: Batches,
         watch_max_age_s: Callable[[], float],
     ) -> None:
         self.registry = registry
@@ -86,6 +88,7 @@ class Engine:
         self.planning = planning
         self.schedules = schedules
         self.streams = streams
+        self.batches = batches
         self._obstacle = obstacle
         self._database = database
         self._intake = intake

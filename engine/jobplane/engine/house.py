@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 
 from jobplane.engine.api import Engine
+from jobplane.engine.batch import Batches
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
 from jobplane.engine.content.landing import Landing
 from jobplane.engine.content.store import ContentStore
@@ -234,6 +235,12 @@ class House:
                 tokens=PageTokens(secret),
                 crossing=crossing,
                 max_age_s=self._watch_max_age_s,
+            ),
+            batches=Batches(
+                database=self.database,
+                intake=self._intake,
+                clock=self._clock,
+                crossing=crossing,
             ),
             watch_max_age_s=self._watch_max_age_s,
         )

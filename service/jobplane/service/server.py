@@ -17,6 +17,8 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
 
 from jobplane.service.artifacts import ArtifactService
+from jobplane.service.batches import JobBatches
+from jobplane.service.batches_port import HasBatches
 from jobplane.service.contract import service_files
 from jobplane.service.datasets import DatasetService
 from jobplane.service.health import HealthService
@@ -31,7 +33,10 @@ from jobplane.service.rpc.methods import PUBLIC, SERVER_VIEWER, Rpc, rpcs
 from jobplane.service.rpc.pipeline import Handler, Pipeline, PipelineSettings, Router
 from jobplane.service.schedule_port import HasSchedules
 from jobplane.service.schedules import ScheduleService
+from jobplane.service.seats import Seats
 from jobplane.service.settings import ServiceSettings
+from jobplane.service.streams import JobStreams
+from jobplane.service.streams_port import HasStreams
 from jobplane.service.system import ServerFacts, SystemService
 
 # By service, the objects that have its methods.
@@ -111,7 +116,12 @@ class Server:
         system = SystemService(engine, self._settings, self._facts, now=lambda: datetime.now(UTC))
         return {
             **_library_servicers(engine),
-            "jobplane.v1.JobService": (self.jobs, *changes),
+            "jobplane.v1.JobService": (
+                self.jobs,
+                *changes,
+                *_streams(engine, self._settings, self.jobs.seats),
+                *_batches(engine, self._settings),
+            ),
             "jobplane.v1.KindService": (KindService(engine),),
             "jobplane.v1.QuotaService": quotas,
             "jobplane.v1.ScheduleService": _schedule_servicers(engine),
@@ -169,6 +179,16 @@ def _library_servicers(engine: EnginePort) -> Servicers:
 def _schedule_servicers(engine: EnginePort) -> tuple[object, ...]:
     """Give what answers for schedules; nothing where the engine has none."""
     return (ScheduleService(engine.schedules),) if isinstance(engine, HasSchedules) else ()
+
+
+def _streams(engine: EnginePort, settings: ServiceSettings, seats: Seats) -> tuple[JobStreams, ...]:
+    if not isinstance(engine, HasStreams):
+        return ()
+    return (JobStreams(engine.streams, settings, seats),)
+
+
+def _batches(engine: EnginePort, settings: ServiceSettings) -> tuple[JobBatches, ...]:
+    return (JobBatches(engine.batches, settings),) if isinstance(engine, HasBatches) else ()
 
 
 def _method(servicers: Iterable[object], rpc: Rpc) -> Handler | None:

@@ -9,7 +9,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from jobplane.engine.domain.errors import EngineError, Violation
+from jobplane.engine.domain.errors import EngineError, ItemRefusedError, Violation
 from jobplane.service.errors import row_of
 
 DOMAIN = "jobplane"
@@ -37,14 +37,18 @@ class Refusal:
 
 def refuse(error: EngineError) -> Refusal | None:
     """Give the wire's form of a refusal; None when the table has no row for it."""
+    message, item, path = cut(error.message, MAX_MESSAGE_CHARS), dict[str, str](), ""
+    if isinstance(error, ItemRefusedError):
+        item, path = {"item": str(error.index)}, f"items[{error.index}].request."
+        error = error.cause
     row = row_of(error)
     if row is None:
         return None
-    message = cut(error.message, MAX_MESSAGE_CHARS)
     status = status_pb2.Status(code=_number(row.code), message=message)
-    info = error_info(error.reason, row.metadata(error))
+    info = error_info(error.reason, {**row.metadata(error), **item})
     _append(status, [info, *(_cut_texts(one) for build in row.details for one in build(error))])
-    _append_violations(status, info, row.violations(error))
+    violations = [Violation(path + one.field, one.description) for one in row.violations(error)]
+    _append_violations(status, info, violations)
     return Refusal(row.code, error.reason, message, status.SerializeToString())
 
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "kinds": ("kinds", "Show what can be run."),
     "api": ("api", "Call any method of the server, by reflection."),
     "admin": ("admin", "Back up, check and mend a server's data."),
+    "smoke": ("smoke", "Drive a server through a whole run, and check it."),
     "context": ("contexts", "Choose between servers."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("version", "Print the versions of this client and of the server."),

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from tempfile import mkstemp
-from typing import BinaryIO
 
 from jobplane.engine.content.files import CHUNK_BYTES, plain_errors
 from jobplane.engine.content.port import Content
@@ -19,7 +19,7 @@ _LOOSE = "loose-"
 class Arrival:
     """One upload on its way in. Used by one thread at a time; every method may block."""
 
-    def __init__(self, file: BinaryIO, path: Path, landing: "Landing") -> None:
+    def __init__(self, file: FileIO, path: Path, landing: "Landing") -> None:
         self._file = file
         self.path = path
         self._landing = landing
@@ -43,20 +43,20 @@ class Arrival:
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
         with plain_errors():
-            self._file.write(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         self._digest.update(data)
         self.received += len(data)
 
     def finish(self) -> Content:
         """What has come, all of it on disk."""
         with plain_errors():
-            self._file.flush()
             os.fsync(self._file.fileno())
         return Content(self._digest.hexdigest(), self.received)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the file; what is kept can be gone on with."""
-        # Bytes that can't be flushed any more were never promised to anybody.
         with suppress(OSError):
             self._file.close()
         self._landing.release(self.path, keep=keep)
@@ -93,7 +93,7 @@ class Landing:
                 handle, name = mkstemp(prefix=_LOOSE, dir=self._folder)
                 path = Path(name)
                 self._occupy(path)
-            return Arrival(os.fdopen(handle, "r+b"), path, self)
+            return Arrival(os.fdopen(handle, "r+b", buffering=0), path, self)
 
     def release(self, path: Path, *, keep: bool) -> None:
         """Let others go on with an upload, if it is kept."""

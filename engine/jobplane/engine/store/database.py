@@ -47,6 +47,29 @@ class Transaction:
     # Jobs that ended, by key: whoever waits for them is told in the same transaction.
     ended: list[tuple[int, Job]] = field(default_factory=list[tuple[int, Job]])
 
+    @contextmanager
+    def all_or_nothing(self) -> Generator[Callable[[], None]]:
+        """Undo what was written here when a refusal comes, or when it is asked for."""
+        changes, ended, loads = len(self.changes), len(self.ended), self.loads.copied()
+        point = self.connection.begin_nested()
+        wanted = [True]
+
+        def undo() -> None:
+            point.rollback()
+            del self.changes[changes:], self.ended[ended:]
+            self.loads.go_back(loads)
+
+        # Anything else that is raised undoes the whole group.
+        try:
+            yield lambda: wanted.__setitem__(0, False)
+        except EngineError:
+            undo()
+            raise
+        if wanted[0]:
+            point.commit()
+        else:
+            undo()
+
 
 Write = Callable[[Transaction], T]
 Read = Callable[[Connection], T]

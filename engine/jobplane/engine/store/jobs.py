@@ -309,6 +309,17 @@ def hold(connection: Connection, pks: Collection[int]) -> list[Stored]:
     return [_stored(row) for row in connection.execute(query)]
 
 
+def hold_by_id(connection: Connection, project: str, job_ids: Collection[str]) -> list[Stored]:
+    """Jobs of a project that are there, held; in order of keys, so that two don't lock up."""
+    query = (
+        select(jobs)
+        .where(jobs.c.project == project, jobs.c.job_id.in_(job_ids))
+        .order_by(jobs.c.pk)
+        .with_for_update()
+    )
+    return [_stored(row) for row in connection.execute(query)]
+
+
 def guard(connection: Connection, stored: Stored) -> None:
     """Refuse, before anything is written, when the job is not as it was read."""
     values = {"of_pk": stored.pk, "of_sequence": stored.job.sequence}

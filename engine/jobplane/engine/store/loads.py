@@ -62,6 +62,15 @@ class Deltas:
         shape = shape_of(job.spec.resources)
         self._by_line[Line(lane, job.project, job.queue, job.kind, shape)][place] += number
 
+    def copied(self) -> dict[Line, list[int]]:
+        """What is noted so far, to be gone back to."""
+        return {line: list(numbers) for line, numbers in self._by_line.items()}
+
+    def go_back(self, noted: Mapping[Line, list[int]]) -> None:
+        """Forget what was noted since."""
+        self._by_line.clear()
+        self._by_line.update(noted)
+
     def flush(self, connection: Connection) -> None:
         """Store what was noted; in one order, so that writers don't lock each other out."""
         rows = [

@@ -68,7 +68,9 @@ class ChangeCache:
 
 
 def _encoded(change: JobChange, *, full: bool) -> bytes:
-    job = job_pb2.Job(name=change.name) if change.job is None else job_to_wire(change.job, full=full)
+    job = (
+        job_pb2.Job(name=change.name) if change.job is None else job_to_wire(change.job, full=full)
+    )
     body = wire.WatchJobsResponse.JobChange(
         job=job, matches_filter=change.matches, deleted=change.job is None
     ).SerializeToString()
@@ -102,9 +104,7 @@ def _parts(
 
 def _changes(cursor: str, parts: list[bytes]) -> EncodedSetFrame:
     body, place = b"".join(parts), cursor.encode()
-    data = b"".join(
-        (_CURSOR_TAG, varint(len(place)), place, _CHANGES_TAG, varint(len(body)), body)
-    )
+    data = b"".join((_CURSOR_TAG, varint(len(place)), place, _CHANGES_TAG, varint(len(body)), body))
     return EncodedSetFrame(cursor, data)
 
 
