@@ -57,6 +57,20 @@ def test_without_the_server_part_dev_says_how_to_install_it():
     assert ran.stdout == ""
 
 
+def test_a_file_in_place_of_the_folder_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "jobplane.cli", "dev", "--port", "0", "--http-port", "0"]
+    ran = subprocess.run(
+        [*command, "--data", str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"jobplane dev: {tmp_path / 'file'} can't be used: it is a file, not a folder\n"
+
+
 def test_a_real_server_runs_a_job_to_its_result(tmp_path):
     with dev_server(tmp_path / "data") as (_, address), Client(address) as client:
         job = client.submit(specs.Probe(steps=3, metrics=True))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobplane.engine.domain.job import Resources
-from jobplane.engine.domain.standing import POINT_S, shape_of
+from jobplane.engine.domain.standing import NO_RESOURCES, POINT_S, shape_of
 from jobplane.engine.scheduler.fair_share import Candidate, Decision, Turns
 from jobplane.engine.scheduler.packing import Capacity
 from jobplane.engine.settings import NodeSettings
@@ -24,7 +24,7 @@ class Task:
     project: str
     arrives_s: float
     runs_s: float
-    resources: Resources = Resources()
+    resources: Resources = NO_RESOURCES
     priority: int = 500
     # What the job says that it takes at the longest.
     takes_s: float = math.inf
@@ -89,8 +89,8 @@ class Cluster:
         while events:
             now_s = events[0][0]
             while events and events[0][0] <= now_s:
-                _, _, kind, task = heapq.heappop(events)
-                self._apply(kind, task)
+                _, _, kind, subject = heapq.heappop(events)
+                self._apply(kind, subject)
             for task in self._start(now_s):
                 heapq.heappush(events, (now_s + task.runs_s, next(order), "end", task))
             waiting = sum(map(len, self._waiting.values()))
@@ -119,11 +119,12 @@ class Cluster:
             turns=self._turns,
             closed_by=lambda line, resources: "",
             holder_of=lambda line, candidate: candidate.pk,
+            slots=self.slots,
             now_s=now_s,
         )
         started = []
         free = self.slots - len(self._running)
-        for line, candidate in decision.picks(free=free, slots=self.slots):
+        for line, candidate in decision.picks(free=free):
             task: Task = candidate.row
             self._waiting[line].remove((task.rank_us, task.pk, task))
             task.started_s, task.node = now_s, self._capacity.held[task.pk].node
@@ -137,7 +138,7 @@ class Cluster:
         tasks = self._waiting[line]
         start = bisect_right(tasks, (last.rank_us, last.pk), key=_key) if last else 0
         return [
-            Candidate(task.pk, task.rank_us, task.resources, task.takes_s, task)
+            Candidate(task.pk, task.rank_us, task.resources, task.takes_s, task.arrives_s, task)
             for _, _, task in tasks[start : start + limit]
         ]
 

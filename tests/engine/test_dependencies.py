@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.errors import InvalidSpecError, ReferenceNotFoundError
 from jobplane.engine.domain.job import Condition, Dependency, RunPolicy, WaitReason, job_name
 from jobplane.engine.domain.status import JobStatus
@@ -272,4 +273,3 @@ def test_what_is_left_over_is_told_after_a_restart(settings):
             await until(all_ended, within_s=30)
 
     run(scenario())
-

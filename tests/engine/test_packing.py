@@ -5,8 +5,9 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from jobplane.engine.domain.job import Resources
-from jobplane.engine.scheduler.packing import Capacity, nodes_of
+from jobplane.engine.scheduler.packing import Capacity, Wish, nodes_of
 from jobplane.engine.settings import NodeSettings, SchedulerSettings
 from tests.engine.cluster import Cluster, Task
 
@@ -168,7 +169,7 @@ def test_a_reserved_machine_takes_what_is_gone_in_time():
     capacity.place("runs", "p", Resources(cpu=4.0), ends_s=100)
     for now_s in (0, 10):
         assert capacity.place("large", "p", large, ends_s=math.inf) is None
-        capacity.pass_over("large", large, now_s=now_s)
+        capacity.pass_over("large", Wish("p", large), now_s=now_s)
     assert capacity.place("long", "q", Resources(cpu=1.0), ends_s=200) is None
     assert capacity.place("unknown", "q", Resources(cpu=1.0), ends_s=math.inf) is None
     assert capacity.place("short", "q", Resources(cpu=1.0), ends_s=90) == "one"
@@ -180,7 +181,7 @@ def test_a_reserved_machine_takes_what_is_gone_in_time():
 def test_a_reservation_ends_with_the_wait():
     capacity = Capacity(ONE, patience_s=0)
     capacity.place("runs", "p", Resources(cpu=4.0), ends_s=math.inf)
-    capacity.pass_over("large", Resources(cpu=8.0), now_s=0)
+    capacity.pass_over("large", Wish("p", Resources(cpu=8.0)), now_s=0)
     assert capacity.place("small", "q", Resources(cpu=1.0), ends_s=math.inf) is None
     capacity.round_over()
     capacity.round_over()

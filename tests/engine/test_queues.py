@@ -98,7 +98,11 @@ def test_queues_are_listed_with_what_is_in_them(settings):
             jobs = [await submitted(engine, probe(queue=name)) for name in ("a", "a", "b")]
             await set_state(engine, "c", QueueState.CORDONED)
             listed = await queues(engine)
-            assert {name: queue.queued for name, queue in listed.items()} == {"a": 2, "b": 1, "c": 0}
+            assert {name: queue.queued for name, queue in listed.items()} == {
+                "a": 2,
+                "b": 1,
+                "c": 0,
+            }
             assert listed["a"].oldest_since == jobs[0].created_at
             assert listed["a"].state is QueueState.OPEN
             assert listed["c"].oldest_since is None
@@ -200,7 +204,9 @@ def test_a_machine_is_never_given_more_than_it_has(settings):
             done = [await finished(engine, job) for job in jobs]
             for one in done:
                 together = [
-                    other for other in done if other.started_at <= one.started_at < other.finished_at
+                    other
+                    for other in done
+                    if other.started_at <= one.started_at < other.finished_at
                 ]
                 assert len(together) <= 2
 

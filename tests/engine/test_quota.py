@@ -1,10 +1,12 @@
 """Quotas of projects, on both databases."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from jobplane.engine.domain.errors import (
     EtagMismatchError,
     InvalidSpecError,
@@ -118,7 +120,7 @@ def test_a_limit_of_running_jobs_makes_the_others_wait(settings, metric):
             done = sorted(
                 [await finished(engine, job) for job in jobs], key=lambda job: job.started_at
             )
-            for before, after in zip(done, done[1:], strict=False):
+            for before, after in itertools.pairwise(done):
                 assert before.finished_at <= after.started_at
 
     run(scenario())

@@ -4,9 +4,16 @@ import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from jobplane.engine.domain.errors import InvalidFilterError, InvalidSpecError, InvalidTransitionError
+
+from jobplane.engine.clock import SystemClock
+from jobplane.engine.domain.errors import (
+    InvalidFilterError,
+    InvalidSpecError,
+    InvalidTransitionError,
+)
 from jobplane.engine.query.page import JobQuery
 from jobplane.engine.store import events, jobs
 from jobplane.engine.watch.frame import EndReason
@@ -69,7 +76,7 @@ async def holds(watcher, engine, filter=""):
     try:
         await until(same)
     except TimeoutError:
-        assert watcher.states == expected  # noqa: PT017  says what differs
+        assert watcher.states == expected
 
 
 def test_the_list_comes_first_then_the_word_that_it_is_complete(settings):
@@ -312,21 +319,20 @@ def test_a_cursor_from_a_later_life_of_the_store_is_reset_and_listed_afresh(sett
     run(scenario())
 
 
+class LaterClock:
+    """The system's clock, put forward."""
+
+    def __init__(self):
+        self._inner = SystemClock()
+        self.ahead = timedelta()
+
+    def now(self):
+        return self._inner.now() + self.ahead
+
+
 def test_a_cursor_older_than_deletes_are_remembered_is_reset(settings):
-    class LaterClock:
-        def __init__(self, inner):
-            self._inner = inner
-            self.ahead = __import__("datetime").timedelta()
-
-        def now(self):
-            return self._inner.now() + self.ahead
-
-    from datetime import timedelta
-
-    from jobplane.engine.clock import SystemClock
-
     async def scenario():
-        clock = LaterClock(SystemClock())
+        clock = LaterClock()
         async with running(settings, clock=clock) as (house, engine):
             house.dispatcher.paused = True
             watcher = SetWatcher(engine)
@@ -501,7 +507,7 @@ def test_what_a_watcher_holds_is_what_a_list_says_at_every_quiet_moment(settings
         chance = random.Random(seed)
         async with running(settings) as (house, engine):
             house.board._max_items = chance.choice([3, 20_000])
-            watchers = {filter: SetWatcher(engine, filter) for filter in FILTERS}
+            watchers = {where: SetWatcher(engine, where) for where in FILTERS}
             live = []
             for _ in range(6):
                 house.dispatcher.paused = chance.random() < 0.5
@@ -514,8 +520,8 @@ def test_what_a_watcher_holds_is_what_a_list_says_at_every_quiet_moment(settings
                     watcher.start()
                 house.dispatcher.paused = False
                 await settled(engine)
-                for filter, watcher in watchers.items():
-                    await holds(watcher, engine, filter)
+                for where, watcher in watchers.items():
+                    await holds(watcher, engine, where)
             for watcher in watchers.values():
                 await watcher.cut()
 

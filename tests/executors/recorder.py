@@ -35,7 +35,8 @@ class Told:
     batches: int = 0
     artifacts: dict[str, Taken] = field(default_factory=dict[str, Taken])
     checkpoints: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
-    printed: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    # Bytes by stream.
+    printed: dict[str, int] = field(default_factory=dict[str, int])
     alive: int = 0
     conclusions: list[Conclusion] = field(default_factory=list[Conclusion])
     concluded_at: float = 0.0
@@ -121,7 +122,7 @@ class Recorder:
     def log(self, assignment: Assignment, stream: str, data: bytes) -> None:
         with self._changed:
             told = self._told.setdefault(assignment.fence, Told())
-            told.printed[stream] = told.printed.get(stream, b"") + data
+            told.printed[stream] = told.printed.get(stream, 0) + len(data)
 
     def alive(self, assignment: Assignment) -> None:
         with self._changed:

@@ -55,7 +55,7 @@ PROMISES = (
     Promise(
         "P9",
         "An artifact that is listed is whole; half-written content is never seen.",
-        (leavings.artifacts_are_whole,),
+        (leavings.artifacts_are_whole, leavings.uploads_are_kept),
     ),
     Promise(
         "P11",
@@ -77,6 +77,7 @@ def counters(history: History, record: Record) -> Counter[str]:
     _count_operations(history, record, found)
     _count_watches(history, found)
     _count_jobs(record, found)
+    found["job purged after its retention"] = len(record.purged)
     return found
 
 
@@ -105,6 +106,8 @@ SOMETIMES = (
     "attempt retried after a failure",
     "attempt in a process lost with its server",
     "artifact kept",
+    "upload kept",
+    "job purged after its retention",
     "watch resumed",
     "watch resumed between the last event and the end",
     "watch of a job that had ended",
@@ -147,6 +150,8 @@ def _count_operations(history: History, record: Record, found: Counter[str]) -> 
             found["repeat with another body refused"] += one.detail == "IDEMPOTENCY_KEY_REUSED"
         elif one.verb == "cancel":
             found["cancel forced"] += one.is_ok and one.policy == "FORCE"
+        elif one.verb == "upload":
+            found["upload kept"] += one.is_ok
         elif one.verb == "answer":
             found["question answered"] += one.is_ok
 

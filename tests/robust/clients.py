@@ -1,7 +1,9 @@
 """Clients that change things: submitters, cancellers, pausers, an answerer."""
 
 import hashlib
+from collections.abc import AsyncIterator
 
+from jobplane.v1 import artifact_service_pb2
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.history import Operation
 from tests.robust.record import PROJECT
@@ -14,16 +16,17 @@ FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
 PATIENCE_S = 2.0
+UPLOAD_CHUNK = 8192
 PAUSABLE = frozenset({"steps", "checkpoints", "long", "process"})
 
 
 async def submitter(room: Room) -> None:
     """Submit job after job; every call is repeated until its outcome is known."""
     while room.is_loading:
-        shape = pick(room.rng, with_processes=_may_spawn(room))
+        shape = pick(room.rng, only=room.only, with_processes=_may_spawn(room))
         request = submit_request(room, shape)
         operation = await _submit(room, request, shape)
-        if operation.is_ok:
+        if operation.is_ok and shape.retention_s is None:
             _follow(room, operation.job_id, shape)
             if room.rng.random() < RESUBMITS:
                 await _resubmit(room, request, shape)
@@ -126,6 +129,33 @@ async def resume(room: Room, job_id: str) -> None:
     """Have a job go on."""
     request = wire.ResumeJobRequest(name=job_name(job_id), reason="chance")
     await room.insist(room.jobs.ResumeJob, request, verb="resume", job_id=job_id)
+
+
+async def uploader(room: Room) -> None:
+    """Upload small files, some of them twice."""
+    while room.is_loading:
+        data = room.rng.randbytes(room.rng.randint(1, 60_000))
+        digest = hashlib.sha256(data).hexdigest()
+        for _ in range(room.rng.choice((1, 1, 2))):
+            await room.insist(
+                room.artifacts.UploadArtifact,
+                lambda data=data, digest=digest: _upload(data, digest),
+                verb="upload",
+                body=digest,
+            )
+        await room.pause(0.05, 0.3)
+
+
+async def _upload(
+    data: bytes, digest: str
+) -> AsyncIterator[artifact_service_pb2.UploadArtifactRequest]:
+    request = artifact_service_pb2.UploadArtifactRequest
+    header = request.Header(
+        project=PROJECT, filename="data.bin", sha256=digest, size_bytes=len(data)
+    )
+    yield request(header=header)
+    for start in range(0, len(data), UPLOAD_CHUNK):
+        yield request(chunk=data[start : start + UPLOAD_CHUNK])
 
 
 async def answerer(room: Room) -> None:

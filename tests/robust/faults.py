@@ -21,7 +21,7 @@ from jobplane.engine.executors.threads import ThreadExecutor
 from jobplane.engine.kinds.base import Isolation
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.settings import EngineSettings
-from jobplane.engine.store.database import Database
+from jobplane.engine.store.database import Database, _InDoubtError
 from jobplane.service.convert.submission import submission_from_wire
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.history import History, Operation
@@ -63,7 +63,7 @@ def faulty(fault: Fault) -> type[Database]:
                 raise _error()
             answer = super()._run(group)
             if fails:
-                raise _error()
+                raise _InDoubtError(_error())
             return answer
 
     return FaultyDatabase

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobplane.v1 import job_service_pb2 as wire
-from tests.robust.clients import answerer, reader, submit_request, submitter
+from tests.robust.clients import answerer, reader, submit_request, submitter, uploader
 from tests.robust.history import History, acknowledged
 from tests.robust.record import PROJECT, Record, read_record
 from tests.robust.room import Room, job_name
@@ -55,6 +55,8 @@ class Plan:
     processes_per_s: float = 1.0
     # Part of all jobs that somebody cancels.
     cancels: float = 0.2
+    # Sorts of jobs to submit; empty means all.
+    shapes: frozenset[str] = frozenset()
     # Failpoints, each of which ends a life of the server, in this order.
     failpoints: tuple[str, ...] = ()
     say: Callable[[str], None] = lambda _: None
@@ -83,6 +85,7 @@ async def run(plan: Plan) -> Outcome:
     room = Room(port=server.port, seed=plan.seed, history=history, began=began)
     room.processes_per_s = plan.processes_per_s
     room.cancels = plan.cancels
+    room.only = plan.shapes
     try:
         _start_clients(room)
         await _kill_again_and_again(plan, server)
@@ -109,6 +112,7 @@ def _start_clients(room: Room) -> None:
     for _ in range(READERS):
         room.spawn(reader(room))
     room.spawn(answerer(room))
+    room.spawn(uploader(room))
 
 
 async def _kill_again_and_again(plan: Plan, server: Server) -> None:

@@ -31,6 +31,19 @@ def artifacts_are_whole(_: History, record: Record, out: Verdict) -> Iterator[Br
         yield Broken("P9", "half_written_left", f"{name} in the folder for incoming content")
 
 
+def uploads_are_kept(history: History, record: Record, out: Verdict) -> Iterator[Broken]:
+    """P9: an acknowledged upload is listed once, and whole."""
+    kept = [one.sha256 for one in record.uploads]
+    for one in record.uploads:
+        out.looked_at["P9"] += 1
+        if one.trouble:
+            yield Broken("P9", "upload_broken", f"{one.sha256[:12]}: {one.trouble}")
+    for one in history.operations:
+        if one.verb == "upload" and one.is_ok and kept.count(one.body) != 1:
+            count = kept.count(one.body)
+            yield Broken("P9", "upload_not_kept_once", f"{one.body[:12]} is listed {count} times")
+
+
 def database_is_sound(_: History, record: Record, out: Verdict) -> Iterator[Broken]:
     """P1: SQLite finds nothing wrong with its file."""
     out.looked_at["P1"] += 1

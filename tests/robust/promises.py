@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.robust.history import History, Operation, acknowledged
 from tests.robust.record import JobRow, Record
+from tests.robust.shapes import SHAPES
 
 TERMINAL = frozenset(
     {"SUCCEEDED", "SUCCEEDED_WITH_GAPS", "FAILED", "TIMED_OUT", "CANCELLED", "EVAL_FAILED"}
@@ -69,16 +70,22 @@ def acknowledged_is_there(history: History, record: Record, out: Verdict) -> Ite
     """P1: what was acknowledged is in the record, and every later Get found it."""
     acked = acknowledged(history.operations)
     out.looked_at["P1"] += len(acked)
+    fleeting = {job_id for job_id, one in acked.items() if SHAPES[one.shape].retention_s}
+    gone = record.purged & fleeting
     for job_id, operation in acked.items():
-        if job_id not in record.jobs:
+        if job_id not in record.jobs and job_id not in gone:
             evidence = f"submit #{operation.number} was acknowledged at {operation.end:.3f} s"
             yield Broken("P1", "lost", evidence, job_id)
     for operation in history.operations:
-        if operation.detail in {"JOB_NOT_FOUND", "JOB_EXPIRED"} and operation.job_id in acked:
+        is_absent = operation.detail in {"JOB_NOT_FOUND", "JOB_EXPIRED"}
+        if operation.detail == "JOB_EXPIRED" and operation.job_id in gone:
+            continue
+        if is_absent and operation.job_id in acked:
             evidence = f"{operation.verb} #{operation.number} said {operation.detail}"
             yield Broken("P1", "not_found_after_ack", evidence, operation.job_id)
     out.submits["acknowledged"] = len(acked)
-    out.submits["lost"] = sum(job_id not in record.jobs for job_id in acked)
+    out.submits["lost"] = sum(job_id not in record.jobs for job_id in acked.keys() - gone)
+    out.submits["purged"] = len(gone)
 
 
 def nothing_unexpected(history: History, record: Record, out: Verdict) -> Iterator[Broken]:

@@ -63,6 +63,10 @@ class Record:
     # By idempotency key, the job that it made.
     keys: dict[str, str] = field(default_factory=dict)
     artifacts: list[ArtifactRow] = field(default_factory=list)
+    # What clients uploaded; it belongs to no job.
+    uploads: list[ArtifactRow] = field(default_factory=list)
+    # Jobs that were purged when their retention was over.
+    purged: set[str] = field(default_factory=set)
     # Answers of PRAGMA integrity_check and foreign_key_check, other than "ok".
     damage: list[str] = field(default_factory=list)
     # Files of content that were never finished.
@@ -83,7 +87,14 @@ def read_record(data: Path) -> Record:
                 "SELECT key, job_id FROM idempotency_keys WHERE project = ?", [PROJECT]
             )
         }
-        record.artifacts = list(_artifacts(connection, data / "content"))
+        record.purged = {
+            row["job_id"]
+            for row in connection.execute(
+                "SELECT job_id FROM tombstones WHERE project = ?", [PROJECT]
+            )
+        }
+        for row in _artifacts(connection, data / "content"):
+            (record.artifacts if row.job_id else record.uploads).append(row)
     incoming = data / "content" / "incoming"
     record.leftovers = sorted(path.name for path in incoming.iterdir()) if incoming.is_dir() else []
     return record
@@ -134,8 +145,8 @@ def _read_events(connection: sqlite3.Connection, record: Record) -> None:
 
 def _artifacts(connection: sqlite3.Connection, content: Path) -> Iterator[ArtifactRow]:
     query = (
-        "SELECT j.job_id, a.artifact_id, a.sha256, a.size_bytes FROM artifacts a"
-        " JOIN jobs j ON j.pk = a.job_pk"
+        "SELECT coalesce(j.job_id, ''), a.artifact_id, a.sha256, a.size_bytes FROM artifacts a"
+        " LEFT JOIN jobs j ON j.pk = a.job_pk"
     )
     for row in connection.execute(query):
         trouble = _trouble(content, row["sha256"], row["size_bytes"])

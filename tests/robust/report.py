@@ -23,7 +23,7 @@ p { margin: .3rem 0; } .muted { color: #5a6570; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #e3e7ea;
   vertical-align: top; }
-th { font-weight: 600; color: #5a6570; } td.number { text-align: right; white-space: nowrap;
+th { font-weight: 600; color: #5a6570; } td.number, th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 .kept { color: #116b3c; font-weight: 600; white-space: nowrap; }
 .broken { color: #b3261e; font-weight: 600; white-space: nowrap; }
@@ -82,7 +82,7 @@ def _head(history: History, record: Record, found: Verdict, wall_s: float) -> It
 
 
 def _promises(found: Verdict) -> Iterator[str]:
-    yield "<h2>Promises</h2><table><tr><th></th><th>Promise</th><th>Looked at</th><th></th></tr>"
+    yield "<h2>Promises</h2><table><tr><th></th><th>Promise</th><th class='number'>Looked at</th><th></th></tr>"
     for promise in checker.PROMISES:
         yield from _promise(promise, found)
     yield "</table>"
@@ -109,6 +109,7 @@ def _submits(found: Verdict) -> Iterator[str]:
         "lost": "Acknowledged, but not in the record.",
         "duplicated": "One key, more than one job.",
         "unexpected": "In the record, but nobody asked for it.",
+        "purged": "Acknowledged, and gone when its retention was over: as asked for.",
         "recovered": "Never acknowledged to anybody, but there: allowed.",
     }
     yield "<h2>Submits</h2><table>"
@@ -153,8 +154,9 @@ def _latencies(history: History) -> Iterator[str]:
         if one.outcome != "unknown":
             by_verb.setdefault(one.verb, []).append((one.end - one.start) * 1000)
     yield "<h2>Calls that were answered</h2><table>"
-    heads = ("Call", "Answers", "Median ms", "99th ms", "Longest ms")
-    yield f"<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
+    heads = ("Answers", "Median ms", "99th ms", "Longest ms")
+    cells = "".join(f'<th class="number">{head}</th>' for head in heads)
+    yield f"<tr><th>Call</th>{cells}</tr>"
     for verb, times in sorted(by_verb.items()):
         times.sort()
         at_99 = times[min(len(times) * 99 // 100, len(times) - 1)]

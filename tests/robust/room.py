@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from jobplane.v1 import job_pb2, job_service_pb2_grpc
+from jobplane.v1 import artifact_service_pb2_grpc, job_pb2, job_service_pb2_grpc
 from jobplane.v1.job_pb2 import JobStatus
 from tests.robust.history import History, Operation
 from tests.robust.record import PROJECT
@@ -45,6 +45,7 @@ class Room:
         self._address = f"127.0.0.1:{port}"
         self._channels = [self._channel() for _ in range(5)]
         self.jobs = job_service_pb2_grpc.JobServiceStub(self._channels[0])
+        self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channels[0])
         self._tasks: set[asyncio.Task[None]] = set()
         # Load: new jobs, cancels and pauses. It stops when the drain begins.
         self.is_loading = True
@@ -54,6 +55,7 @@ class Room:
         self.paused: set[str] = set()
         self.processes_per_s = 0.0
         self.cancels = 0.0
+        self.only: frozenset[str] = frozenset()
         self.trouble: list[BaseException] = []
 
     def _channel(self) -> grpc.aio.Channel:
@@ -130,7 +132,9 @@ class Room:
     async def insist(self, method: Any, request: Any, *, verb: str, **facts: Any) -> Operation:
         """Repeat a call until its outcome is known, or the run is over."""
         while True:
-            _, operation = await self.call(method, request, verb=verb, **facts)
+            # A stream of requests is made anew for each call.
+            sent = request() if callable(request) else request
+            _, operation = await self.call(method, sent, verb=verb, **facts)
             if operation.outcome != "unknown" or not self.is_open:
                 return operation
             await self.pause(0.01, 0.06)

@@ -22,7 +22,8 @@ class Shape:
     reasons: frozenset[str] = frozenset()
     max_attempts: int = 100
     is_process: bool = False
-    asks: bool = False
+    # It is purged so long after its end.
+    retention_s: int | None = None
 
 
 def _thread(**fields: object) -> ProbeSpec:
@@ -131,7 +132,6 @@ SHAPES = {
             _asking,
             frozenset({"SUCCEEDED", "FAILED"}),
             frozenset({"PROBE_REFUSED"}),
-            asks=True,
         ),
         Shape("long", 4, _long),
         Shape(
@@ -143,6 +143,7 @@ SHAPES = {
             frozenset({"POISON"}),
             max_attempts=2,
         ),
+        Shape("fleeting", 3, _noop, retention_s=1),
         Shape("process", 5, _process, is_process=True),
         Shape("stubborn", 1, _stubborn, is_process=True),
         Shape("process_exit", 1, _process_exit, is_process=True),
@@ -156,12 +157,18 @@ def job_spec(shape: Shape, rng: random.Random) -> JobSpec:
     policy.initial_backoff.FromMilliseconds(1)
     policy.max_backoff.FromMilliseconds(20)
     policy.cancel_grace.FromMilliseconds(1500)
+    if shape.retention_s is not None:
+        policy.retention.FromSeconds(shape.retention_s)
     spec = JobSpec(policy=policy, display_name=shape.name)
     spec.probe.CopyFrom(shape.probe(rng))
     return spec
 
 
-def pick(rng: random.Random, *, with_processes: bool) -> Shape:
+def pick(rng: random.Random, *, only: frozenset[str], with_processes: bool) -> Shape:
     """A shape, by weight."""
-    shapes = [one for one in SHAPES.values() if with_processes or not one.is_process]
+    shapes = [
+        one
+        for one in SHAPES.values()
+        if (with_processes or not one.is_process) and (not only or one.name in only)
+    ]
     return rng.choices(shapes, [one.weight for one in shapes])[0]

@@ -51,7 +51,8 @@ def _operation(number: int, verb: str, at: float, **facts: object) -> Operation:
 
 
 def _submit(number: int, at: float, **facts: object) -> Operation:
-    known = {"key": KEY, "body": BODY, "policy": "UNSPECIFIED", "status": "QUEUED", "sequence": 1}
+    known = {"key": KEY, "body": BODY, "shape": "checkpoints", "policy": "UNSPECIFIED"}
+    known |= {"status": "QUEUED", "sequence": 1}
     return _operation(number, "submit", at, **(known | facts))
 
 
@@ -109,6 +110,15 @@ def test_an_acknowledged_job_that_is_gone_is_lost(history: History, record: Reco
     record.jobs.clear()
     record.artifacts.clear()
     assert "lost" in _errors(history, record)
+
+
+def test_a_job_that_is_gone_after_its_retention_is_not_lost(history: History, record: Record):
+    for one in history.operations:
+        one.shape = "fleeting"
+    record.jobs.clear()
+    record.artifacts.clear()
+    record.purged.add(JOB)
+    assert "lost" not in _errors(history, record)
 
 
 def test_a_get_that_finds_no_acknowledged_job_is_told(history: History, record: Record):

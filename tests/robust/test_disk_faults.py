@@ -20,6 +20,7 @@ from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.submission import Submission
 from jobplane.engine.house import House
 from jobplane.engine.store import database
+from jobplane.engine.store.database import Transaction
 from jobplane.service.convert.submission import submission_from_wire
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.faults import make_house
@@ -72,11 +73,14 @@ def _assert_whole(data: Path, acked: list[str]) -> Record:
 
 def _limit_pages(house: House, spare: int | None) -> None:
     """Have the database file grow by so many pages and no further; None lifts the limit."""
-    with closing(house.database._writer_engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        (pages,) = cursor.execute("PRAGMA page_count").fetchone()
-        limit = 2**30 if spare is None else pages + spare
-        cursor.execute(f"PRAGMA max_page_count = {limit}")
+
+    def limit(transaction: Transaction) -> None:
+        connection = transaction.connection
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        most = 2**30 if spare is None else pages + spare
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")
+
+    house.database.write(limit).result(WAIT_S)
 
 
 async def _fill(engine: api.Engine) -> tuple[list[str], BackendUnavailableError]:

@@ -10,7 +10,11 @@ from tests.robust import runs
 
 # These are passed once in the life of a database, so they must come first.
 FIRST = ("migrate_before_commit", "migrate_after_commit")
-POINTS = (*FIRST, *sorted(failpoint.NAMES - set(FIRST)))
+# These are passed once in a life of the server.
+ONCE = frozenset({"recover_before_commit", "recover_after_commit"})
+# Content that nobody needs is spared for an hour: no run is so long.
+BEYOND = frozenset({"sweep_before_remove"})
+POINTS = (*FIRST, *sorted(failpoint.NAMES - set(FIRST) - BEYOND))
 LIGHT = ["--kills", "0", "--sitters", "0", "--processes", "0.5"]
 
 
@@ -19,7 +23,7 @@ def _order(seed: int) -> list[str]:
     rng = random.Random(seed)
     later = list(POINTS[len(FIRST) :])
     rng.shuffle(later)
-    armed = [f"{name}:exit@{rng.randint(1, 3)}" for name in later]
+    armed = [f"{name}:exit@{1 if name in ONCE else rng.randint(1, 3)}" for name in later]
     return [*(f"{name}:exit@1" for name in FIRST), *armed]
 
 
@@ -48,7 +52,7 @@ def test_dying_at_each_failpoint_breaks_no_promise(run: runs.Run):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", POINTS)
 def test_dying_at_a_failpoint_again_and_again_breaks_no_promise(name: str, tmp_path: Path):
-    visits = (1,) if name in FIRST else (1, 2, 3, 5, 8, 13)
+    visits = (1,) if name in FIRST else (1,) * 6 if name in ONCE else (1, 2, 3, 5, 8, 13)
     points = [word for visit in visits for word in ("--failpoint", f"{name}:exit@{visit}")]
     arguments = [*LIGHT, "--seed", str(runs.seed()), *points]
     run = runs.run_harness(tmp_path / name, *arguments, timeout_s=580)

@@ -51,6 +51,8 @@ def test_without_a_planted_bug_such_a_short_run_finds_nothing(tmp_path: Path):
 def _run(folder: Path, plant: str, kills: int, *, seed: int) -> runs.Run:
     arguments = ["--plant", plant, "--kills", str(kills), "--seed", str(seed), *HASTE]
     if plant == "no_fence":
-        # Only a forced cancel leaves an attempt behind that still has something to say.
-        arguments += ["--cancels", "0.7"]
+        # Only work that has to be killed has something to say when its job is over, and a life
+        # must be long enough for that.
+        arguments += ["--kills", str(3 * kills)]
+        arguments += ["--cancels", "1", "--shapes", "noop stubborn", "--processes", "3"]
     return runs.run_harness(folder / plant, *arguments, timeout_s=110)

@@ -1,10 +1,14 @@
-"""A schedule rig on a fresh store."""
+"""A schedule rig on a fresh store, and a whole server."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from jobplane.engine.store.database import sqlite_url
 from tests.engine.conftest import postgres_schema
 from tests.schedules.rig import rig_at
+from tests.schedules.schedule_server import Schedules
+from tests.service.loop_thread import LoopThread
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -18,3 +22,17 @@ def url(request, tmp_path) -> str:
 def rig(url):
     with rig_at(url) as rig:
         yield rig
+
+
+@pytest.fixture(scope="module")
+def thread() -> Iterator[LoopThread]:
+    thread = LoopThread()
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def server(thread, tmp_path) -> Iterator[Schedules]:
+    server = Schedules(thread, tmp_path)
+    yield server
+    server.close()

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from jobplane.engine.clock import SystemRandomness
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.attempt import Broke, Completed
 from jobplane.engine.domain.job import Failure, FailureCategory, JobResult, JobSpec
-from jobplane.engine.domain.schedule import OverlapPolicy, Plan, Schedule, split_schedule_name
+from jobplane.engine.domain.schedule import Plan, Schedule, split_schedule_name
 from jobplane.engine.domain.submission import Submission
 from jobplane.engine.intake import Intake
 from jobplane.engine.kinds.registry import Registry
@@ -140,9 +139,7 @@ class Rig:
         now = self.clock.now()
         self._steer(
             job,
-            lambda one: lifecycle.cancelled(
-                one, requester="me", reason="", force=False, now=now
-            ),
+            lambda one: lifecycle.cancelled(one, requester="me", reason="", force=False, now=now),
         )
 
     def end(self, job, *, failed: bool = False) -> None:

@@ -1,4 +1,5 @@
 """Cron expressions: what they name, and what is said about those that name nothing."""
+# ruff: noqa: DTZ001 - a clock on the wall has no zone
 
 from datetime import datetime, timedelta
 

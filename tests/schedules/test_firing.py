@@ -8,10 +8,11 @@ import pytest
 from jobplane.engine.domain.job import DEFAULT_QUEUE
 from jobplane.engine.domain.schedule import OverlapPolicy
 from jobplane.engine.domain.status import JobStatus
+from jobplane.engine.domain.submission import Submission
 from jobplane.engine.scheduler.quota import change_limits
 from jobplane.engine.store import queues, schedules
 from jobplane.engine.store.queues import QueueState
-from tests.schedules.rig import START, Rig, rig_at
+from tests.schedules.rig import SPEC, START, Rig, rig_at
 
 EVERY_MINUTE = "* * * * *"
 HOURLY = "0 * * * *"
@@ -82,6 +83,7 @@ def test_a_fire_that_waits_is_found_by_a_server_that_saw_no_end(rig, url):
     rig.run(START + timedelta(minutes=2))
     with rig_at(url, rig.clock) as other:
         other.end(rig.jobs(name)[0])
+    rig.clock.move(seconds=5)
     rig.settle()
     assert len(rig.jobs(name)) == 2
 
@@ -206,10 +208,21 @@ def test_a_time_that_was_submitted_but_not_booked_makes_no_second_job(rig):
     assert rig.get(name).fires[0].job == job.name
 
 
+def test_a_new_schedule_of_an_old_name_is_told_that_its_time_has_a_job(rig):
+    name = rig.add(HOURLY)
+    rig.run(at("03-02T13:00:00"))
+    rig.end(rig.jobs(name)[0])
+    rig.database.write(lambda t: schedules.remove(t.connection, "demo", "s")).result(30)
+    rig.clock.move(minutes=-30)
+    rig.add(HOURLY, template=Submission("demo", SPEC, priority=1))
+    rig.run(at("03-02T13:00:00"))
+    [fire] = rig.get(name).fires
+    assert (fire.outcome.value, fire.reason) == ("REFUSED", "IDEMPOTENCY_KEY_REUSED")
+    assert len(rig.jobs(name)) == 1
+
+
 def test_two_servers_fire_each_time_once(rig, url):
-    names = rig.add_many(
-        [(f"s{n}", EVERY_MINUTE) for n in range(20)], overlap=OverlapPolicy.ALLOW
-    )
+    names = rig.add_many([(f"s{n}", EVERY_MINUTE) for n in range(20)], overlap=OverlapPolicy.ALLOW)
     with rig_at(url, rig.clock) as other:
         for _ in range(10):
             rig.clock.move(minutes=1)
@@ -317,6 +330,37 @@ def test_of_ten_thousand_schedules_all_that_are_due_fire_and_no_other(tmp_path):
         rig.settle()
         fired = rig.database.read_now(lambda c: c.exec_driver_sql("SELECT count(*) FROM jobs"))
         assert fired.scalar() == sum(1 for n in range(1_500) if n % 8)
+
+
+def test_one_schedule_that_cant_be_decided_holds_up_no_other(rig, caplog):
+    broken, sound = rig.add_many([("a", HOURLY), ("b", HOURLY)])
+    prepare = rig.firing.prepare
+
+    def fail(schedule):
+        if schedule.name == broken:
+            raise ValueError("a defect")
+        return prepare(schedule)
+
+    rig.firing.prepare = fail
+    rig.clock.at = at("03-02T13:00:00")
+    rig.step()
+    assert len(rig.jobs(sound)) == 1
+    assert not rig.jobs(broken)
+    assert "schedule.not_decided" in caplog.messages
+    rig.firing.prepare = prepare
+    rig.settle()
+    assert len(rig.jobs(broken)) == 1
+
+
+def test_a_schedule_that_changed_since_it_was_read_is_looked_at_again(rig):
+    name = rig.add(HOURLY)
+    rig.clock.at = at("03-02T13:00:00")
+    read = rig.get(name)
+    rig.put(replace(read, version=2))
+    assert rig.ticker._order(read).result(30) is None
+    assert not rig.jobs(name)
+    rig.settle()
+    assert len(rig.jobs(name)) == 1
 
 
 def test_what_is_not_due_costs_no_look(rig):

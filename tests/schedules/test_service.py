@@ -1,92 +1,15 @@
 """ScheduleService over a real server and a real engine."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobplane.engine.domain.schedule import split_schedule_name
-from jobplane.engine.store import schedules as store
-from jobplane.kinds.probe.v1.probe_pb2 import ProbeSpec
 from jobplane.v1 import job_service_pb2, quota_service_pb2, quota_service_pb2_grpc
 from jobplane.v1 import schedule_service_pb2 as wire
-from jobplane.v1 import schedule_service_pb2_grpc as rpc
-from tests.service.library_server import LibraryServer, refusal
-from tests.service.loop_thread import LoopThread
-
-THREAD = ProbeSpec.ISOLATION_THREAD
-NAME = "projects/demo/schedules/nightly"
-
-
-class Schedules(LibraryServer):
-    def __init__(self, thread, data_dir) -> None:
-        super().__init__(thread, data_dir)
-        self.stub = rpc.ScheduleServiceStub(self.channel)
-
-    def create(self, schedule_id="nightly", project="demo", **fields):
-        request = creation(schedule_id, project, **fields)
-        return self.stub.CreateSchedule(request, timeout=20).schedule
-
-    def get(self, name=NAME):
-        return self.stub.GetSchedule(wire.GetScheduleRequest(name=name), timeout=20).schedule
-
-    def update(self, *paths, etag="", **fields):
-        return self.stub.UpdateSchedule(updating(*paths, etag=etag, **fields), timeout=20).schedule
-
-    def trigger(self, key="", name=NAME):
-        request = wire.TriggerScheduleRequest(name=name, idempotency_key=key)
-        return self.stub.TriggerSchedule(request, timeout=20).submitted
-
-    def make_due(self, name=NAME) -> datetime:
-        """Let the next time of a schedule have come a moment ago."""
-        nominal = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
-
-        def write(transaction) -> None:
-            held = store.find_to_change(transaction.connection, *split_schedule_name(name))
-            due = replace(held, next_at=nominal, fire_at=nominal)
-            store.save(transaction.connection, due)
-
-        self.house.database.write(write).result(10)
-        return nominal
-
-
-def probe_template(**fields):
-    template = job_service_pb2.SubmitJobRequest(**fields)
-    template.spec.probe.SetInParent()
-    template.spec.probe.isolation = THREAD
-    return template
-
-
-def creation(schedule_id="nightly", project="demo", **fields):
-    fields.setdefault("cron", "0 6 * * MON-FRI")
-    fields.setdefault("template", probe_template())
-    return wire.CreateScheduleRequest(
-        project=project, schedule_id=schedule_id, schedule=wire.Schedule(**fields)
-    )
-
-
-def updating(*paths, name=NAME, etag="", **fields):
-    return wire.UpdateScheduleRequest(
-        schedule=wire.Schedule(name=name, etag=etag, **fields), update_mask=FieldMask(paths=paths)
-    )
-
-
-@pytest.fixture(scope="module")
-def thread() -> Iterator[LoopThread]:
-    thread = LoopThread()
-    yield thread
-    thread.close()
-
-
-@pytest.fixture
-def server(thread, tmp_path) -> Iterator[Schedules]:
-    server = Schedules(thread, tmp_path)
-    yield server
-    server.close()
+from tests.schedules.schedule_server import NAME, THREAD, creation, probe_template, updating
+from tests.service.library_server import refusal
 
 
 def eventually(check, within_s=20.0):
@@ -113,7 +36,8 @@ def test_a_schedule_comes_back_as_it_was_given_with_its_defaults(server):
     assert made.overlap_policy == wire.OVERLAP_POLICY_SKIP
     assert (made.catchup_window.seconds, made.jitter.seconds) == (60, 0)
     assert made.etag == '"1"'
-    assert (made.template.project, made.template.queue, made.template.priority) == ("demo", "slow", 7)  # fmt: skip
+    template = made.template
+    assert (template.project, template.queue, template.priority) == ("demo", "slow", 7)
     assert made.template.spec.probe.isolation == THREAD
     assert len(made.next_times) == 5
     assert not made.recent_jobs
@@ -309,7 +233,7 @@ def test_schedules_are_listed_by_name_page_by_page(server):
 
 def test_a_preview_stores_nothing_and_shows_a_change_of_clocks(server):
     after = Timestamp()
-    after.FromDatetime(datetime(2026, 3, 28, 1, 30))
+    after.FromDatetime(datetime(2026, 3, 28, 1, 30, tzinfo=UTC))
     request = wire.PreviewScheduleRequest(
         cron="30 2 * * *", time_zone="Europe/Berlin", count=3, after=after
     )

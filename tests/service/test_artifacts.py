@@ -69,9 +69,7 @@ def test_a_page_token_of_another_list_is_refused(library):
 def test_lists_are_filtered(library, asked, found):
     job = library.run_probe(steps=1)
     library.put_output(job, "a.txt", b"abc")
-    library.put_output(
-        job, "b.csv", b"a\n1", type=ArtifactType.TABLE, media_type="text/csv"
-    )
+    library.put_output(job, "b.csv", b"a\n1", type=ArtifactType.TABLE, media_type="text/csv")
     library.put_output(job, "c.bin", b"abcd", labels={"split": "test"})
     assert ids(list_of(library, job.name, filter=asked)) == found
 

@@ -4,10 +4,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -132,9 +134,46 @@ def test_a_folder_with_something_else_for_a_record_is_refused_with_one_line(star
     assert err.count("\n") == 1
 
 
+def test_a_folder_of_a_newer_version_is_refused_with_one_line(start, tmp_path):
+    first = start()
+    first.ready()
+    first.process.terminate()
+    first.end()
+    with closing(sqlite3.connect(tmp_path / "data" / "jobplane.db")) as record:
+        record.execute("UPDATE alembic_version SET version_num = '9999'")
+        record.commit()
+    code, out, err = start().end()
+    assert (code, out) == (2, "")
+    assert "newer than" in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_with_a_file_in_place_of_its_content_is_refused_with_its_name(start, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "content").write_text("")
+    code, out, err = start().end()
+    assert (code, out) == (2, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"jobplane dev: {tmp_path / 'data'} can't be used: ")
+    assert "Traceback" not in err
+
+
 def test_a_folder_is_free_again_after_a_crash(start):
     first = start()
     first.ready()
     os.kill(first.process.pid, signal.SIGKILL)
     first.end()
     assert start().ready()
+
+
+def test_a_server_imports_nothing_that_only_some_jobs_need():
+    heavy = ("alembic", "jsonschema", "pandas", "pyarrow", "numpy", "duckdb", "httpx2")
+    program = (
+        "import sys; import jobplane.service.dev; "
+        "from jobplane.engine.kinds.registry import Registry; Registry.discover(); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Runs schedules by hand: `python -m tests.simulation --seed 7 --schedules 1 --trace`."""
+"""Runs schedules by hand: `python -m tests.simulation --seed 7 --schedules 1`."""
 
 import argparse
 import sys
@@ -6,6 +6,8 @@ import time
 from collections import Counter
 
 from tests.simulation.schedule import plan_of, run
+
+SHOWN = 3
 
 
 def main():
@@ -20,15 +22,13 @@ def main():
         counts += outcome.counts
         if outcome.error is not None:
             failed += 1
-            kind = f"{type(outcome.error).__name__} {str(outcome.error)[:90]}"
-            if failed <= 3:
-                print(f"seed {seed}\n{outcome.story}\n", flush=True)
-            else:
-                print(f"seed {seed} {kind}", flush=True)
+            told = outcome.story if failed <= SHOWN else str(outcome.error)
+            sys.stdout.write(f"seed {seed}\n{told}\n")
             kinds[str(outcome.error).split(":")[0]] += 1
     wall_s = time.perf_counter() - began
-    print(f"{options.schedules} schedules in {wall_s:.1f} s, {failed} failed {dict(kinds)}")
-    print(dict(sorted(counts.items())))
+    failures = f"{failed} failed {dict(kinds)}"
+    sys.stdout.write(f"{options.schedules} schedules in {wall_s:.1f} s, {failures}\n")
+    sys.stdout.write(f"{dict(sorted(counts.items()))}\n")
     return 1 if failed else 0
 
 

@@ -12,10 +12,11 @@ from jobplane.engine.domain.job import Condition, Dependency, JobSpec, RunPolicy
 from jobplane.engine.domain.submission import Submission
 from jobplane.engine.watch.frame import Batch, End, EndReason
 from tests.simulation.model import BrokenPromiseError
-from tests.simulation.virtual import BEGINNING
+from tests.simulation.virtual import later
 from tests.simulation.work import LANES, PAUSABLE, UNPAUSABLE
 
 PROJECT = "demo"
+HEARTBEAT_S = 15.0
 ENDS = ("success",) * 6 + ("gaps", "gate", "flaky", "flaky", "crash", "bug", "late", "poison")
 
 
@@ -29,6 +30,8 @@ class Watcher:
         self.types = []
         self.is_done = False
         self.stream = None
+        # When the last frame came, or the stream began.
+        self.heard_at = 0.0
 
     @property
     def is_reading(self):
@@ -42,7 +45,7 @@ class Watcher:
                 PROJECT,
                 self.job_id,
                 after_sequence=self.cursor,
-                heartbeat_s=15.0,
+                heartbeat_s=HEARTBEAT_S,
                 durable_only=rng.chance(0.5),
                 event_types=(),
             )
@@ -54,6 +57,7 @@ class Watcher:
             self._world.sometimes("watch_unavailable")
 
     def _take(self, frame):
+        self.heard_at = self._world.time.elapsed
         if isinstance(frame, Batch):
             for event in frame.events:
                 if not isinstance(event.payload, Progress):
@@ -120,8 +124,6 @@ class Callers:
 
     def _policy(self):
         rng = self._world.rng
-        from tests.simulation.world import later
-
         start_at = later(self._world.time.wall(), rng.choice((2.0, 30.0, -5.0)))
         return RunPolicy(
             queue_timeout_s=rng.choice((None, None, 3.0, 60.0)),
@@ -219,8 +221,13 @@ class Callers:
         """Connect every watcher that has no stream."""
         for watcher in self.watchers:
             if not watcher.is_done and not watcher.is_reading:
+                watcher.heard_at = self._world.time.elapsed
                 watcher.stream = server.spawn(watcher.read(server))
 
-
-def since_beginning(now):
-    return (now - BEGINNING).total_seconds()
+    def must_have_heard(self):
+        """Hold every stream to its heartbeat, once all that was due has run."""
+        for watcher in self.watchers:
+            silence_s = self._world.time.elapsed - watcher.heard_at
+            if watcher.is_reading and silence_s > HEARTBEAT_S:
+                evidence = f"watch of {watcher.job_id}: silent for {silence_s:g} s"
+                raise BrokenPromiseError("P5", evidence)

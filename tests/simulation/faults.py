@@ -29,6 +29,8 @@ class Faults:
         self.lost_answer_in = None
         # Visits of a place inside a transaction until one fails there.
         self.fail_inside_in = None
+        # Orders of the group that is being committed: to lose the answer of several hurts most.
+        self.group_size = 0
         # Answers that were lost so far: what they answered may be done twice.
         self.lost_answers = 0
 
@@ -53,7 +55,8 @@ class Faults:
             self._world.sometimes("failed_inside")
             self._world.note(f"the disk fails {place}")
             raise disk_error(place)
-        if place == "committed" and self._counts_down("lost_answer_in"):
+        hurts = self.group_size > 1 or self._world.rng.chance(0.3)
+        if place == "committed" and hurts and self._counts_down("lost_answer_in"):
             self.lost_answers += 1
             self._world.sometimes("lost_answer")
             self._world.note("the answer of a commit is lost")

@@ -5,10 +5,12 @@ it reads committed rows only, after every step.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-END = frozenset({"SUCCEEDED", "SUCCEEDED_WITH_GAPS", "FAILED", "TIMED_OUT", "CANCELLED", "EVAL_FAILED"})
+END = frozenset(
+    {"SUCCEEDED", "SUCCEEDED_WITH_GAPS", "FAILED", "TIMED_OUT", "CANCELLED", "EVAL_FAILED"}
+)
 ACTIVE = frozenset({"RUNNING", "PAUSING", "CANCELLING"})
 WORK_WON = frozenset({"SUCCEEDED", "SUCCEEDED_WITH_GAPS", "FAILED", "EVAL_FAILED"})
 # Contract, 6.3.
@@ -21,8 +23,17 @@ TABLE = {
     "CANCELLING": {"CANCELLED", *WORK_WON},
 }
 OF_AN_ATTEMPT = frozenset(
-    {"stage_started", "stage_finished", "metric_reported", "artifact_ready", "checkpoint_saved", "warning"}
+    {
+        "stage_started",
+        "stage_finished",
+        "metric_reported",
+        "artifact_ready",
+        "checkpoint_saved",
+        "warning",
+    }
 )
+# Where total_timeout is counted.
+CLOCKED = frozenset({"QUEUED", "RUNNING", "PAUSING", "AWAITING_INPUT"})
 AFTER_CANCEL = WORK_WON | {"CANCELLING", "CANCELLED"}
 HOLDS = {
     "SUCCEEDED": {"SUCCEEDED", "SUCCEEDED_WITH_GAPS"},
@@ -112,7 +123,9 @@ class Model:
 
     def cancelled(self, job):
         self._expect(
-            "P6", job.status in {"CANCELLING", "CANCELLED"}, f"cancel gave {job.status} of {job.job_id}"
+            "P6",
+            job.status in {"CANCELLING", "CANCELLED"},
+            f"cancel gave {job.status} of {job.job_id}",
         )
         self.cancels[job.job_id] = job.sequence
         self.told(job)
@@ -125,7 +138,9 @@ class Model:
     def launched(self, number, assignment):
         self.launches[number] = Launch(assignment.job_id, assignment.attempt)
         history = self.jobs.get(assignment.job_id)
-        self._expect("launch", history is not None, f"{assignment.job_id} runs before it is durable")
+        self._expect(
+            "launch", history is not None, f"{assignment.job_id} runs before it is durable"
+        )
         units = json.loads(assignment.checkpoint)["units"] if assignment.checkpoint else 0
         if history.attempt == assignment.attempt:
             self._expect(
@@ -134,6 +149,11 @@ class Model:
                 f"attempt {assignment.attempt} of {assignment.job_id} begins at {units},"
                 f" saved are {history.checkpoint_units}",
             )
+
+    def is_replaced(self, assignment):
+        """Whether a later attempt of the job is live."""
+        history = self.jobs.get(assignment.job_id)
+        return bool(history and history.is_live and history.attempt > assignment.attempt)
 
     def ends(self, attempt):
         launch = self.launches[attempt.number]
@@ -183,7 +203,9 @@ class Model:
         if type_ == "status_changed":
             self._move(history, at, status, attempt, facts)
         else:
-            self._expect("P4", status == history.status, f"{at} says {status}, not {history.status}")
+            self._expect(
+                "P4", status == history.status, f"{at} says {status}, not {history.status}"
+            )
             self._expect("P7", attempt == history.attempt, f"{at} is of attempt {attempt}")
         history.events.append((sequence, type_, status, attempt, facts))
         if type_ in OF_AN_ATTEMPT:
@@ -266,7 +288,8 @@ class Model:
             case _:
                 history.checkpoint = facts["checkpoint"]
                 history.checkpoint_units = facts.get("completed_units", 0)
-                return self._checkpointed(history, at)
+                self._checkpointed(history, at)
+                return
         number, told = map(int, mark.split(":"))
         self._in_order(history, at, number, told)
 
@@ -325,9 +348,9 @@ class Model:
         for job_id, input_id in self.answers:
             there = input_id in self.jobs[job_id].answered
             self._expect("P1", there, f"the answer to {job_id} left nothing")
-        tokens = [(json.loads(row[7]).get("display_name", "")) for row in rows]
-        doubles = {token for token in tokens if tokens.count(token) > 1} if tokens else set()
-        self._expect("P2", not doubles, f"one submit made two jobs: {sorted(doubles)}")
+        names = Counter(history.spec["display_name"] for history in self._by_pk.values())
+        doubles = sorted(name for name, number in names.items() if number > 1)
+        self._expect("P2", not doubles, f"one submit made two jobs: {doubles}")
 
     # Bounds of time.
 
@@ -342,18 +365,19 @@ class Model:
             if status == "AWAITING_INPUT" and world.is_before(history.ask_until, now):
                 found.add((history.job_id, len(history.events), "input deadline"))
             limit = policy.get("queue_timeout_s")
-            if status == "QUEUED" and history.attempt == 0 and limit is not None:
-                if not self._ever_paused(history) and world.age_s(history, now) >= limit:
-                    found.add((history.job_id, len(history.events), "queue_timeout"))
+            if status == "QUEUED" and history.attempt == 0 and self._is_older(history, now, limit):
+                found.add((history.job_id, len(history.events), "queue_timeout"))
             limit = policy.get("total_timeout_s")
-            if status in {"QUEUED", "RUNNING", "PAUSING", "AWAITING_INPUT"} and limit is not None:
-                if not self._ever_paused(history) and world.age_s(history, now) >= limit:
-                    found.add((history.job_id, len(history.events), "total_timeout"))
+            if status in CLOCKED and self._is_older(history, now, limit):
+                found.add((history.job_id, len(history.events), "total_timeout"))
         return found
 
     @staticmethod
-    def _ever_paused(history):
-        return any(event[2] == "PAUSED" for event in history.events)
+    def _is_older(history, now, limit_s):
+        """Whether a job that never paused, for which the clock never stood, is past a limit."""
+        if limit_s is None or any(event[2] == "PAUSED" for event in history.events):
+            return False
+        return now.timestamp() - history.created_us / 1e6 >= limit_s
 
     def stayed_overdue(self, before, now, world):
         """The reaper has looked: nothing that was overdue may still stand where it stood."""
@@ -369,8 +393,10 @@ class Model:
         """The history of a job, for a person."""
         history = self.jobs.get(job_id)
         events = history.events if history else []
-        return [f"  {number:3} {type_:18} {status:12} attempt {attempt} {facts}"
-                for number, type_, status, attempt, facts in events]
+        return [
+            f"  {number:3} {type_:18} {status:12} attempt {attempt} {facts}"
+            for number, type_, status, attempt, facts in events
+        ]
 
     @staticmethod
     def _expect(promise, holds, evidence):

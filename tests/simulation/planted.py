@@ -13,6 +13,7 @@ from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.store import database, keys
+from jobplane.engine.watch import stream
 
 PLANTS = {}
 
@@ -121,3 +122,9 @@ def done_again_when_in_doubt(patch):
             database._resolve(order.future, answer)
 
     patch.setattr(database.Database, "_commit_group", commit_group)
+
+
+@_finds("P5")
+def silence_by_the_wall_clock(patch):
+    """Measure a watcher's silence with a clock that may be set back."""
+    patch.setattr(stream, "_elapsed", lambda: simulation._world.time.wall().timestamp())

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from jobplane.engine.content.port import Content, Found
-from jobplane.engine.domain.errors import BackendUnavailableError
-from jobplane.engine.store import database, migrate
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
+
+from jobplane.engine.content.port import Content, Found
+from jobplane.engine.domain.errors import BackendUnavailableError
+from jobplane.engine.store import database, migrate
 from tests.simulation.virtual import BEGINNING
 
 
@@ -135,7 +136,7 @@ class SimulatedDatabase(database.Database):
         future = SimulatedFuture(self._wait_for)
         try:
             future.set_result(self.read_now(operation))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the reader's to hear of
             future.set_exception(error)
         return future
 
@@ -166,14 +167,14 @@ class SimulatedDatabase(database.Database):
     def commit_some(self):
         """Commit one group: one order, or all that wait, or some."""
         self._server.must_live()
-        size = self._world.rng.choice((1, 2, len(self._waiting)))
+        size = self._world.rng.choice((1, len(self._waiting), len(self._waiting)))
         group = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
         self._world.note(f"{self._server.name} commits {len(group)}")
         live = [order for order in group if order.future.set_running_or_notify_cancel()]
+        self._world.faults.group_size = len(live)
         try:
             self._commit_group(live)
-        except Exception as error:
-            # As the writer's own loop does.
+        except Exception as error:  # noqa: BLE001  the writer's own loop catches as much
             self._world.broken("writer_failed", repr(error))
             for order in live:
                 if not order.future.done():

@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def later(now, seconds):
+    return now + timedelta(seconds=seconds)
+
+
 class Time:
     """Time that passes only when told to: `elapsed` never goes back, the wall may jump."""
 
@@ -78,7 +82,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  as a thread pool keeps it
             future.set_exception(error)
         return future
 

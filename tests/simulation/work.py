@@ -50,6 +50,8 @@ class Attempt:
         self.params = json.loads(assignment.spec.params)
         self.intent = None
         self.is_hung = False
+        # A thread that can't be killed works on, for a job that is no longer its own.
+        self.defiance = world.rng.choice((0, 0, 4, 20))
         self.is_over = False
         # Reports that must become durable, so far.
         self.told = 0
@@ -62,16 +64,31 @@ class Attempt:
         rng = self._world.rng
         if self.is_over:
             return
-        if self.intent is Intent.KILL and rng.chance(0.5):
+        is_replaced = self._world.model.is_replaced(self.assignment)
+        if is_replaced:
+            self._world.sometimes("stale_attempt_works")
+        if self.intent is Intent.KILL and self._obeys_kill():
             self._end(self._broke("KILLED", retryable=True))
-        elif self.is_hung or (self.params["deaf"] and self.intent and rng.chance(0.7)):
+        elif self._is_still(is_replaced=is_replaced):
             return
         elif self.intent in {Intent.CANCEL, Intent.PAUSE} and rng.chance(0.8):
             self._obey()
-        elif self.done_units >= self.params["units"]:
+        elif self.done_units >= self.params["units"] and self.intent is not Intent.KILL:
             self._finish()
         else:
             self._work()
+
+    def _is_still(self, *, is_replaced):
+        """Whether it does nothing, though it could."""
+        rng = self._world.rng
+        if self.intent is Intent.KILL:
+            # It does most harm, if it can, when another has its job.
+            return not is_replaced and rng.chance(0.9)
+        return self.is_hung or bool(self.params["deaf"] and self.intent and rng.chance(0.7))
+
+    def _obeys_kill(self):
+        self.defiance -= 1
+        return self.defiance < 0
 
     def control(self, intent):
         if intent is Intent.CONTINUE:

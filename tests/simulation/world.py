@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -299,11 +299,6 @@ class World:
     def is_before(text, now):
         return bool(text) and datetime.fromisoformat(text) <= now
 
-    @staticmethod
-    def age_s(history, now):
-        created_us = history.created_us
-        return now.timestamp() - created_us / 1e6
-
     # Servers.
 
     def boot(self):
@@ -490,7 +485,3 @@ def inhabited(plan, folder):
             server.is_dead = True
         world.bury_the_dead()
         _world = None
-
-
-def later(now, seconds):
-    return now + timedelta(seconds=seconds)

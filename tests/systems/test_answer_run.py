@@ -13,9 +13,21 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_smoke_command_finds_the_lifecycle_as_the_contract_says(server, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "jobplane.cli", "smoke", "answer-run"]
-        + ["--documents", str(ROOT / "examples/documents"), "--question", "Who leads the office?"]
-        + ["--run-id", "smoke-1", "--save", str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "jobplane.cli",
+            "smoke",
+            "answer-run",
+            "--documents",
+            str(ROOT / "examples/documents"),
+            "--question",
+            "Who leads the office?",
+            "--run-id",
+            "smoke-1",
+            "--save",
+            str(tmp_path),
+        ],
         env={**os.environ, "JOBPLANE_ADDRESS": server},
         capture_output=True,
         text=True,
@@ -30,9 +42,19 @@ def test_the_smoke_command_finds_the_lifecycle_as_the_contract_says(server, tmp_
 
 def test_the_smoke_command_fails_where_the_server_is_not(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "jobplane.cli", "smoke", "answer-run"]
-        + ["--documents", str(ROOT / "examples/documents"), "--question", "Who?"]
-        + ["--save", str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "jobplane.cli",
+            "smoke",
+            "answer-run",
+            "--documents",
+            str(ROOT / "examples/documents"),
+            "--question",
+            "Who?",
+            "--save",
+            str(tmp_path),
+        ],
         env={**os.environ, "JOBPLANE_ADDRESS": "127.0.0.1:1"},
         capture_output=True,
         text=True,

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from jobplane.client import Client, errors, specs
 from jobplane.v1 import artifact_service_pb2, artifact_service_pb2_grpc
 

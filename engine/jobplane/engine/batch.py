@@ -12,14 +12,15 @@ from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain import lifecycle
+from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import (
     EngineError,
     InvalidSpecError,
-    ItemRefusedError,
     ReferenceNotFoundError,
     UnknownFieldError,
     Violation,
 )
+from jobplane.engine.domain.item_refusal import ItemRefusedError
 from jobplane.engine.domain.job import Dependency, Job, job_name
 from jobplane.engine.domain.submission import Accepted, Submission
 from jobplane.engine.intake import Intake, Prepared, fingerprint_of
@@ -27,11 +28,13 @@ from jobplane.engine.query.evaluate import evaluate
 from jobplane.engine.query.expression import And, Everything, Expression
 from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.order import Order
+from jobplane.engine.query.token import Key
 from jobplane.engine.scheduler import dependencies
 from jobplane.engine.store import filter as sql
 from jobplane.engine.store import jobs, listing
 from jobplane.engine.store.database import Database, Read, Transaction, Write
 from jobplane.engine.store.groups import group_column
+from jobplane.engine.store.jobs import Stored
 
 T = TypeVar("T")
 CALL_TIMEOUT_S = 30.0
@@ -165,12 +168,7 @@ class Batches:
         refusals: dict[str, EngineError] = {}
         for start in range(0, len(wanted), CANCEL_CHUNK):
             part = _Part(project, wanted[start : start + CANCEL_CHUNK], requester, reason)
-            if validate_only:
-                done = await self._read(lambda connection, part=part: self._look(connection, part))  # type: ignore[misc]  # mypy can't see the default
-            else:
-                done = await self._write(
-                    lambda transaction, part=part: self._end(transaction, part)
-                )  # type: ignore[misc]  # as above
+            done = await self._look(part) if validate_only else await self._end(part)
             affected += done.affected
             refusals |= done.refusals
         return Cancelled(affected, refusals=refusals)
@@ -178,11 +176,11 @@ class Batches:
     async def cancel_matching(
         self,
         project: str,
-        filter: str,
+        filter: str,  # noqa: A002  the contract's word
         *,
         requester: str,
         reason: str,
-        validate_only: bool,  # noqa: A002  the contract's word
+        validate_only: bool,
     ) -> Cancelled:
         """Cancel the jobs that match and are not finished, for a bounded time."""
         expression = _and(parse_filter(filter), parse_filter(_CANCELLABLE))
@@ -196,65 +194,61 @@ class Batches:
             return Cancelled(sum(counts.values()))
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + CANCEL_S
-        affected, key = 0, None
+        affected = 0
+        key: Key | None = None
         while True:
-            page = await self._read(
-                lambda connection, key=key: listing.page(  # type: ignore[misc]  # mypy can't see the default
-                    connection,
-                    project=project,
-                    expression=expression,
-                    order=_OLDEST_FIRST,
-                    after=key,
-                    limit=CANCEL_CHUNK,
-                )
-            )
+            page = await self._page(project, expression, key)
             if page:
                 part = _Part(project, [job.job_id for job in page], requester, reason, expression)
-                done = await self._write(
-                    lambda transaction, part=part: self._end(transaction, part)
-                )  # type: ignore[misc]  # as above
-                affected += done.affected
+                affected += (await self._end(part)).affected
                 key = _OLDEST_FIRST.key_of(page[-1])
             if len(page) < CANCEL_CHUNK:
                 return Cancelled(affected)
             if loop.time() >= ends_at:
                 return Cancelled(affected, more=True)
 
-    def _end(self, transaction: Transaction, part: "_Part") -> Cancelled:
-        """Cancel some jobs in one transaction."""
-        connection = transaction.connection
-        now = self._clock.now()
-        affected = 0
-        refusals: dict[str, EngineError] = {}
-        held = jobs.hold_by_id(connection, part.project, part.job_ids)
-        for stored in held:
-            # Read before, it may have changed meanwhile.
-            if part.expression is not None and not evaluate(part.expression, stored.job):
-                continue
-            try:
-                change = part.step(stored.job, now)
-            except EngineError as refusal:
-                refusals[stored.job.name] = refusal
-            else:
-                affected += bool(change.events)
-                jobs.save(transaction, stored, change)
-        if part.expression is None:
-            refusals |= _absent(connection, part, [stored.job for stored in held])
-        failpoint.reach("steer_before_commit")
-        return Cancelled(affected, refusals=refusals)
+    async def _page(self, project: str, expression: Expression, after: Key | None) -> list[Job]:
+        return await self._read(
+            lambda connection: listing.page(
+                connection,
+                project=project,
+                expression=expression,
+                order=_OLDEST_FIRST,
+                after=after,
+                limit=CANCEL_CHUNK,
+            )
+        )
 
-    def _look(self, connection: Connection, part: "_Part") -> Cancelled:
+    async def _end(self, part: "_Part") -> Cancelled:
+        """Cancel some jobs in one transaction."""
+        now = self._clock.now()
+
+        def write(transaction: Transaction) -> Cancelled:
+            held = jobs.hold_by_id(transaction.connection, part.project, part.job_ids)
+            done = _absent(transaction.connection, part, held)
+            for stored in held:
+                done = _ended(transaction, part, stored, now, done)
+            failpoint.reach("steer_before_commit")
+            return done
+
+        return await self._write(write)
+
+    async def _look(self, part: "_Part") -> Cancelled:
         """What cancelling would do."""
         now = self._clock.now()
-        affected = 0
-        refusals: dict[str, EngineError] = {}
-        for job_id in part.job_ids:
-            try:
-                stored = jobs.get(connection, part.project, job_id)
-                affected += bool(part.step(stored.job, now).events)
-            except EngineError as refusal:
-                refusals[job_name(part.project, job_id)] = refusal
-        return Cancelled(affected, refusals=refusals)
+
+        def read(connection: Connection) -> Cancelled:
+            affected = 0
+            refusals: dict[str, EngineError] = {}
+            for job_id in part.job_ids:
+                try:
+                    job = jobs.get(connection, part.project, job_id).job
+                    affected += bool(part.step(job, now).events)
+                except EngineError as refusal:
+                    refusals[job_name(part.project, job_id)] = refusal
+            return Cancelled(affected, refusals=refusals)
+
+        return await self._read(read)
 
     async def _write(self, operation: Write[T]) -> T:
         return await self._crossing.outcome(
@@ -278,7 +272,7 @@ class _Part:
     # They must still match when it comes to it; without one, each is told of.
     expression: Expression | None = None
 
-    def step(self, job: Job, now: datetime) -> lifecycle.Change:
+    def step(self, job: Job, now: datetime) -> Change:
         """The cancel of one of them."""
         return lifecycle.cancelled(
             job, requester=self.requester, reason=self.reason, force=False, now=now
@@ -345,15 +339,31 @@ def _depending_on(submission: Submission, depends_on: Sequence[Dependency]) -> S
     return replace(submission, spec=spec)
 
 
-def _absent(connection: Connection, part: _Part, found: Sequence[Job]) -> dict[str, EngineError]:
-    """Why jobs that were asked for are not there."""
+def _ended(
+    transaction: Transaction, part: _Part, stored: Stored, now: datetime, done: Cancelled
+) -> Cancelled:
+    """One more job cancelled, or refused."""
+    # Read before it was held, it may have changed meanwhile.
+    if part.expression is not None and not evaluate(part.expression, stored.job):
+        return done
+    try:
+        change = part.step(stored.job, now)
+    except EngineError as refusal:
+        return replace(done, refusals={**done.refusals, stored.job.name: refusal})
+    jobs.save(transaction, stored, change)
+    return replace(done, affected=done.affected + bool(change.events))
+
+
+def _absent(connection: Connection, part: _Part, held: Sequence[Stored]) -> Cancelled:
+    """Why jobs that were asked for by name are not there."""
     refusals: dict[str, EngineError] = {}
-    for job_id in set(part.job_ids).difference(job.job_id for job in found):
-        try:
-            jobs.get(connection, part.project, job_id)
-        except EngineError as refusal:
-            refusals[job_name(part.project, job_id)] = refusal
-    return refusals
+    if part.expression is None:
+        for job_id in set(part.job_ids).difference(stored.job.job_id for stored in held):
+            try:
+                jobs.get(connection, part.project, job_id)
+            except EngineError as refusal:
+                refusals[job_name(part.project, job_id)] = refusal
+    return Cancelled(0, refusals=refusals)
 
 
 def _and(*expressions: Expression) -> Expression:

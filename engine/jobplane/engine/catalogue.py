@@ -105,9 +105,7 @@ class Catalogue:
             datasets.create(connection, dataset)
             return dataset, False
 
-        return await self._crossing.outcome(
-            self._database.write(write), timeout_s=CALL_TIMEOUT_S
-        )
+        return await self._crossing.outcome(self._database.write(write), timeout_s=CALL_TIMEOUT_S)
 
     async def get(self, project: str, dataset_id: str, version: str) -> Dataset:
         """One version."""

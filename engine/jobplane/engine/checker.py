@@ -61,6 +61,29 @@ _RULES = {
         SELECT project || '/' || job_id, status || ', worker ' || worker FROM jobs
         WHERE (worker <> '') <> (status IN ('RUNNING', 'PAUSING', 'CANCELLING'))
     """,
+    "loads are a count of the jobs": """
+        WITH counted AS (
+          SELECT lane, project, queue, kind, shape,
+                 sum(CASE WHEN status = 'QUEUED' THEN 1 ELSE 0 END) AS queued,
+                 sum(CASE WHEN status = 'QUEUED' THEN 0 ELSE 1 END) AS active
+          FROM jobs WHERE status IN ('QUEUED', 'RUNNING', 'PAUSING', 'CANCELLING')
+          GROUP BY lane, project, queue, kind, shape
+        ), both_sides AS (
+          SELECT lane, project, queue, kind, shape, queued, active FROM counted
+          UNION ALL
+          SELECT lane, project, queue, kind, shape, -queued, -active FROM loads
+        )
+        SELECT project || '/' || queue || '/' || kind,
+               'queued off by ' || sum(queued) || ', active off by ' || sum(active)
+        FROM both_sides GROUP BY lane, project, queue, kind, shape
+        HAVING sum(queued) <> 0 OR sum(active) <> 0
+    """,
+    "a job waits only for jobs that are not over": """
+        SELECT j.project || '/' || j.job_id, 'waits for ' || u.job_id || ', ' || u.status
+        FROM job_dependencies d JOIN jobs j ON j.pk = d.job_pk JOIN jobs u ON u.pk = d.upstream_pk
+        WHERE u.done = 1
+          AND NOT EXISTS (SELECT 1 FROM dependency_backlog b WHERE b.upstream_pk = u.pk)
+    """,
     "a key leads to a job": """
         SELECT k.project || '/' || k.key, k.job_id FROM idempotency_keys k
         WHERE NOT EXISTS (SELECT 1 FROM jobs j WHERE j.project = k.project AND j.job_id = k.job_id)

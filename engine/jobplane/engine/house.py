@@ -37,7 +37,7 @@ from jobplane.engine.schedules.book import ScheduleBook
 from jobplane.engine.schedules.firing import Firing
 from jobplane.engine.schedules.ticker import Ticker
 from jobplane.engine.settings import EngineSettings
-from jobplane.engine.store import shared
+from jobplane.engine.store import loads, shared
 from jobplane.engine.store.database import Database, sqlite_url
 from jobplane.engine.store.migrate import migrate
 from jobplane.engine.streams import Streams
@@ -79,6 +79,8 @@ class House:
         self.line_hub = Hub()
         self.board = Board()
         self._steering = Steering(executors.values())
+        # A start that failed half-way leaves less to stop.
+        self._is_furnished = False
         self._build()
 
     def _build(self) -> None:
@@ -196,6 +198,7 @@ class House:
         self._janitor_loop = Loop(
             self._janitor.step, name="janitor", every_s=self._settings.janitor_interval_s
         )
+        self._is_furnished = True
         engine = Engine(
             database=self.database,
             registry=self._registry,
@@ -254,6 +257,7 @@ class House:
         self.content.start()
         self.landing.start()
         self.database.start()
+        self.database.write(lambda transaction: loads.drop_empty(transaction.connection)).result()
         self.ledger.take_up_logs()
         for executor in self._executors.values():
             executor.start(self.ledger)
@@ -288,9 +292,11 @@ class House:
         self.ledger.stop()
         for loop in self._loops:
             loop.stop()
-        self._janitor.stop()
-        self._janitor_loop.stop()
-        self.library.close()
+        if self._is_furnished:
+            self._janitor.stop()
+            self._janitor_loop.stop()
+            self.library.close()
+        self.landing.close()
         self.database.close()
 
     def _committed(self, changes: Sequence[Change]) -> None:

@@ -81,16 +81,12 @@ class Sweep:
         self._unneeded_since = seen
         return total
 
-    def _unneeded(
-        self, page: list[Found], now: datetime, seen: dict[str, datetime]
-    ) -> list[Found]:
+    def _unneeded(self, page: list[Found], now: datetime, seen: dict[str, datetime]) -> list[Found]:
         """What nobody needs, and nobody touched for the grace."""
         digests = [one.sha256 for one in page]
         needed = self._database.read_now(lambda connection: holders.needed(connection, digests))
         found = [
-            one
-            for one in page
-            if one.sha256 not in needed and one.touched_at <= now - self._grace
+            one for one in page if one.sha256 not in needed and one.touched_at <= now - self._grace
         ]
         for one in found:
             seen[one.sha256] = self._unneeded_since.get(one.sha256, now)
@@ -208,10 +204,9 @@ def collect(
     grace: timedelta,
     now: datetime,
     dry_run: bool,
-    forget: Callable[[str], None] = lambda sha256: None,
 ) -> Collected:
     """Collect content that nobody needs, while no server works on it; a dry run only counts."""
-    sweep = Sweep(database=database, content=content, grace=grace, forget=forget)
+    sweep = Sweep(database=database, content=content, grace=grace, forget=lambda _: None)
     return sweep.run(now=now, is_alone=True, dry_run=dry_run)
 
 

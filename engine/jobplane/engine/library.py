@@ -155,7 +155,9 @@ class Library:
         if offset == 0 and not limit:
             self._note_verified(artifact.sha256, source.identity)
 
-    async def upload(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
+    async def upload(
+        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview]
+    ) -> Uploaded:
         """Durable content from what a caller sends."""
         return await self._uploads.receive(header, chunks)
 

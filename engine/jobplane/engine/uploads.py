@@ -2,7 +2,7 @@
 
 import asyncio
 import mimetypes
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +75,9 @@ class Uploads:
         self._settings = settings
         self._open = 0
 
-    async def receive(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
+    async def receive(
+        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview]
+    ) -> Uploaded:
         """The durable content; at once, without its chunks, when the project has it."""
         _check(header)
         if header.sha256 and (known := await self._known(header)):
@@ -99,9 +101,7 @@ class Uploads:
         """Content that the project has already; what other projects have is not told."""
         found = await self._crossing.outcome(
             self._database.read(
-                lambda connection: artifacts.find_content(
-                    connection, header.project, header.sha256
-                )
+                lambda connection: artifacts.find_content(connection, header.project, header.sha256)
             ),
             timeout_s=CALL_TIMEOUT_S,
         )
@@ -128,7 +128,7 @@ class Uploads:
         return room
 
     async def _take_in(
-        self, header: UploadHeader, chunks: AsyncIterator[bytes], room: _Room
+        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview], room: _Room
     ) -> Content:
         """Write the chunks, and make what they come to durable if it is what was declared."""
         arrival = await self._in_thread(lambda: self._opened(header))
@@ -150,10 +150,11 @@ class Uploads:
             await self._in_thread(
                 lambda: self._content.adopt(arrival.path, content), timeout_s=FINISH_TIMEOUT_S
             )
-            return content
         except InvalidSpecError:
             keep = keep and arrival.received < header.size_bytes
             raise
+        else:
+            return content
         finally:
             # A thread may be writing yet when the caller goes away.
             self._close_after(writing, arrival, keep=keep)
@@ -175,8 +176,8 @@ class Uploads:
         return arrival
 
     async def _in_time(
-        self, chunks: AsyncIterator[bytes], arrival: Arrival
-    ) -> AsyncIterator[bytes]:
+        self, chunks: AsyncIterator[bytes | memoryview], arrival: Arrival
+    ) -> AsyncIterator[bytes | memoryview]:
         """Chunks, while the sender is not silent for too long."""
         while True:
             try:
@@ -214,16 +215,14 @@ class Uploads:
             artifacts.shelve(connection, artifact)
             return artifact, True
 
-        return await self._crossing.outcome(
-            self._database.write(write), timeout_s=CALL_TIMEOUT_S
-        )
+        return await self._crossing.outcome(self._database.write(write), timeout_s=CALL_TIMEOUT_S)
 
     def _expires_at(self, now: datetime) -> datetime | None:
         kept_s = self._settings.upload_retention_s
         return now + timedelta(seconds=kept_s) if kept_s else None
 
     @contextmanager
-    def _seat(self) -> Iterator[None]:
+    def _seat(self) -> Generator[None]:
         if self._open >= self._settings.max_uploads:
             raise RateLimitedError
         self._open += 1

@@ -85,12 +85,12 @@ class ArtifactService:
         return encode_table_page(page)
 
     async def UploadArtifact(
-        self, requests: AsyncIterator[wire.UploadArtifactRequest], call: Call
+        self, requests: AsyncIterator[wire.UploadArtifactRequest | memoryview], call: Call
     ) -> wire.UploadArtifactResponse:
         """Take in content: a header, then chunks."""
         del call
         first = await anext(requests, None)
-        if first is None or not first.HasField("header"):
+        if not isinstance(first, wire.UploadArtifactRequest) or not first.HasField("header"):
             raise InvalidSpecError([Violation("header", "the first message must be the header")])
         uploaded = await self._library.upload(header_from_wire(first.header), _chunks(requests))
         return wire.UploadArtifactResponse(
@@ -103,8 +103,13 @@ class ArtifactService:
         return await self._library.get_artifact(*split_artifact_name(name))
 
 
-async def _chunks(requests: AsyncIterator[wire.UploadArtifactRequest]) -> AsyncIterator[bytes]:
+async def _chunks(
+    requests: AsyncIterator[wire.UploadArtifactRequest | memoryview],
+) -> AsyncIterator[bytes | memoryview]:
     async for request in requests:
+        if isinstance(request, memoryview):
+            yield request
+            continue
         if request.HasField("header"):
             raise InvalidSpecError([Violation("header", "only the first message may be one")])
         yield request.chunk

@@ -40,7 +40,7 @@ class JobBatches:
             message = response.results.add()
             _fill(message, result, validate_only=validate_only)
             room -= message.ByteSize()
-            if room < 0:
+            if room < 0 and message.HasField("accepted"):
                 # What the caller knows anyway must not make the answer too large to arrive.
                 message.accepted.job.ClearField("spec")
         return response

@@ -14,9 +14,10 @@ from jobplane.engine.house import House
 from jobplane.engine.kinds.base import Isolation
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.settings import EngineSettings
+from jobplane.engine.store.migrate import SchemaError
 
 # What opening a folder that holds no readable record ends with.
-UNREADABLE = (EngineError, SQLAlchemyError)
+UNREADABLE = (EngineError, SchemaError, SQLAlchemyError)
 
 
 def _owner(data_dir: Path) -> str:

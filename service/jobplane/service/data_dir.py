@@ -20,6 +20,8 @@ def held(folder: Path) -> Generator[None]:
     try:
         folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
         lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise DataDirError(f"{folder} can't be used: it is a file, not a folder") from error
     except OSError as error:
         raise DataDirError(f"{folder} can't be used: {error.strerror}") from error
     try:

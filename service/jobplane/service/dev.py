@@ -113,6 +113,12 @@ async def _serve(
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise DataDirError(f"{folder} can't be used: {reason}") from error
+    except OSError as error:
+        # Without a file it is about the address, and says so.
+        if error.filename is None:
+            raise
+        text = f"{folder} can't be used: {error.filename}: {error.strerror}"
+        raise DataDirError(text) from error
     http = HttpServer(
         application(version=facts.version, grpc_address=grpc_address, is_ready=server.is_ready)
     )

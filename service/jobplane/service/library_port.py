@@ -58,7 +58,9 @@ class LibraryPort(Protocol):
         """Read a range of the content."""
         ...
 
-    async def upload(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Uploaded:
+    async def upload(
+        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview]
+    ) -> Uploaded:
         """Make content durable."""
         ...
 

@@ -9,7 +9,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from jobplane.engine.domain.errors import EngineError, ItemRefusedError, Violation
+from jobplane.engine.domain.errors import EngineError, Violation
+from jobplane.engine.domain.item_refusal import ItemRefusedError
 from jobplane.service.errors import row_of
 
 DOMAIN = "jobplane"

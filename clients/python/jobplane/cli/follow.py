@@ -16,6 +16,7 @@ from jobplane.cli.report import write_end
 from jobplane.cli.screen import screen_for
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.sets import follow_set
 from jobplane.cli.units import seconds_of
 from jobplane.client import Job, JobplaneError, Watch, WatchPlan, errors
 from jobplane.client._outcome import outcome
@@ -56,7 +57,9 @@ Ends = tuple[int, job_pb2.Job | JobplaneError]
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", required=False)
+@click.option("--filter", "where", default="", help="All jobs that match, instead of one.")
+@click.option("--until-finished", is_flag=True, help="With --filter: until all that match are.")
 @click.option("--from-seq", type=click.IntRange(min=0), default=0, help="Only later events.")
 @VERBOSE
 @TIMEOUT
@@ -64,11 +67,25 @@ Ends = tuple[int, job_pb2.Job | JobplaneError]
 @NO_WAIT_INPUT
 @CANCEL
 @with_session
-def watch(session: Session, *, job: str, from_seq: int, **options: Any) -> int:
-    """Show JOB live until its end, from its beginning.
+def watch(
+    session: Session,
+    *,
+    job: str | None,
+    where: str,
+    until_finished: bool,
+    from_seq: int,
+    **options: Any,
+) -> int:
+    """Show JOB live until its end, from its beginning; or all jobs that match a filter.
 
     JOB is an id, a unique prefix of one, or @latest. Ctrl-C detaches; the job goes on.
     """
+    if bool(job) == bool(where):
+        raise click.UsageError("give either JOB or --filter")
+    if not job:
+        return follow_set(
+            session, where, until_finished=until_finished, timeout_s=options["timeout"]
+        )
     return follow(session, find_job(session.client, job), after_sequence=from_seq, **options)
 
 

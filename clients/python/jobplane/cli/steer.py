@@ -21,20 +21,52 @@ REASON = click.option("--reason", default="", help="Kept in the history.")
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True)
+@click.argument("jobs", nargs=-1)
+@click.option("--filter", "where", default="", help="All jobs that match and are not finished.")
 @REASON
 @click.option("--force", is_flag=True, help="Kill at once, without the grace period.")
-@click.option("--dry-run", is_flag=True, help="Only tell which jobs it would be.")
+@click.option("--dry-run", is_flag=True, help="Only tell which jobs, or how many, it would be.")
+@click.option("-y", "--yes", is_flag=True, help="With --filter: ask nothing.")
 @with_session
 def cancel(
-    session: Session, *, jobs: Sequence[str], reason: str, force: bool, dry_run: bool
+    session: Session,
+    *,
+    jobs: Sequence[str],
+    where: str,
+    reason: str,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
-    """Cancel JOBS."""
+    """Cancel JOBS, or all jobs that match a filter."""
+    if bool(jobs) == bool(where):
+        raise click.UsageError("give either JOBS or --filter")
+    if where and force:
+        raise click.UsageError("--force is for JOBS; a filter gives each job its grace period")
+    if where:
+        return _cancel_matching(session, where, reason=reason, dry_run=dry_run, yes=yes)
     handles = [find_job(session.client, job) for job in jobs]
     for handle in handles:
         _write(session, handle if dry_run else handle.cancel(reason=reason, force=force))
     if dry_run:
         session.say("nothing was cancelled: --dry-run")
+    return Exit.OK
+
+
+def _cancel_matching(session: Session, where: str, *, reason: str, dry_run: bool, yes: bool) -> int:
+    """Count, ask, and cancel."""
+    cancel_all = session.client.cancel_all
+    if not (dry_run or yes):
+        number = cancel_all(filter=where, dry_run=True).affected
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{number} jobs match; cancel them with --yes")
+        click.confirm(f"cancel {number} jobs?", abort=True, err=True)
+    done = cancel_all(filter=where, reason=reason, dry_run=dry_run)
+    if session.is_json:
+        session.write_json({"affected": done.affected, "dry_run": dry_run})
+    else:
+        session.write(str(done.affected))
+        session.say("would be cancelled: --dry-run" if dry_run else "cancelled, or on their way")
     return Exit.OK
 
 

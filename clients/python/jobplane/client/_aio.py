@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import os
+import random
+import time
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 
 from jobplane.client import _requests as requests
 from jobplane.client._aio_job import AsyncJob
+from jobplane.client._aio_stream import AsyncFrames, AsyncJobsWatch, AsyncLogTail
 from jobplane.client._aio_watch import AsyncStream, AsyncWatch
 from jobplane.client._artifact import ArtifactView, AsyncArtifact
+from jobplane.client._batch import (
+    BatchItem,
+    CancelledJobs,
+    batch_error,
+    batch_request,
+    cancel_requests,
+)
 from jobplane.client._channel import call_metadata, may_repeat, open_aio_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
+from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
 from jobplane.client._read import ArtifactRead
 from jobplane.client._requests import Spec, Submission, job_name
+from jobplane.client._schedules import (
+    NewSchedule,
+    ScheduleChanges,
+    create_request,
+    preview_request,
+    preview_times,
+    schedule_name,
+    update_request,
+)
+from jobplane.client._sets import SetMachine, SetQuery
 from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
 from jobplane.client._upload import Content, Upload
@@ -32,15 +54,20 @@ from jobplane.v1 import (
     job_service_pb2_grpc,
     kind_service_pb2,
     kind_service_pb2_grpc,
+    schedule_service_pb2,
+    schedule_service_pb2_grpc,
     system_service_pb2,
     system_service_pb2_grpc,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from google.protobuf.message import Message
+
+    from jobplane.client.errors import JobplaneError
 
     _Request = TypeVar("_Request", bound=Message)
     _Response = TypeVar("_Response")
@@ -74,6 +101,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         self._watch_channel: grpc.aio.Channel | None = None
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._kinds = kind_service_pb2_grpc.KindServiceStub(self._channel)
+        self._schedules = schedule_service_pb2_grpc.ScheduleServiceStub(self._channel)
         self._system = system_service_pb2_grpc.SystemServiceStub(self._channel)
         self._artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channel)
 
@@ -284,6 +312,106 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
             return AsyncJob(self, watch.job)
         return await self.get(job)
 
+    def watch_jobs(
+        self,
+        filter: str = "",  # noqa: A002 - as in list
+        *,
+        cursor: str = "",
+        until_all_finished: bool = False,
+        full: bool = False,
+        project: str = "",
+        timeout: float | None = None,
+        heartbeat_s: float = 15.0,
+        max_resume_s: float = 300.0,
+    ) -> AsyncJobsWatch:
+        """Jobs that match, then each change of them; `jobs` of it is what matches now.
+
+        It ends when `until_all_finished` is set and all that match are; else it goes on.
+        """
+        query = SetQuery(
+            project=project or self.project,
+            filter=filter,
+            full=full,
+            until_all_finished=until_all_finished,
+            heartbeat_s=heartbeat_s,
+        )
+        machine = SetMachine(
+            query,
+            cursor=cursor,
+            timeout_s=timeout,
+            max_resume_s=max_resume_s,
+            now=time.monotonic(),
+            jitter=random.random,
+        )
+        return AsyncJobsWatch(machine, self._open_set)
+
+    def logs(
+        self,
+        job: str | JobView,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        after_line: int = 0,
+        tail: int = 0,
+        timeout: float | None = None,
+        max_resume_s: float = 300.0,
+    ) -> AsyncLogTail:
+        """Lines of a job's log; with `follow` until the last one that there will be.
+
+        Without an attempt they are those of the current one, and of the ones after it.
+        """
+        query = LogQuery(
+            name=self._name(job), attempt=attempt, after_line=after_line, tail=tail, follow=follow
+        )
+        machine = LogMachine(
+            query,
+            timeout_s=timeout,
+            max_resume_s=max_resume_s,
+            now=time.monotonic(),
+            jitter=random.random,
+        )
+        return AsyncLogTail(machine, self._open_log, lambda: self._get(job))
+
+    async def submit_batch(
+        self, items: Sequence[BatchItem], *, allow_partial: bool = False, project: str = ""
+    ) -> builtins.list[AsyncJob | JobplaneError]:
+        """Jobs of a batch, in order: all of them, or an error.
+
+        With `allow_partial` each item is a job, or the error that it was refused with.
+        """
+        request = batch_request(items, project=project or self.project, allow_partial=allow_partial)
+        response = await self._call(self._jobs.BatchSubmitJobs, request)
+        return [
+            batch_error(one)
+            or AsyncJob(self, one.accepted.job, deduplicated=one.accepted.deduplicated)
+            for one in response.results
+        ]
+
+    async def cancel_all(
+        self,
+        jobs: Sequence[str | JobView] = (),
+        *,
+        filter: str = "",  # noqa: A002 - as in list
+        reason: str = "",
+        dry_run: bool = False,
+        project: str = "",
+    ) -> CancelledJobs:
+        """How many jobs were cancelled: those named, or all that match and are not finished.
+
+        Many jobs take several calls; a dry run only counts.
+        """
+        done = CancelledJobs()
+        for request in cancel_requests(
+            [self._name(job) for job in jobs],
+            project=project or self.project,
+            filter=filter,
+            reason=reason,
+            dry_run=dry_run,
+        ):
+            while done.take(await self._call(self._jobs.BatchCancelJobs, request)):
+                pass
+        return done
+
     async def history(
         self, job: str | JobView, *, after_sequence: int = 0
     ) -> AsyncGenerator[Event, None]:
@@ -319,6 +447,70 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         """Kind with the JSON Schema of its parameters."""
         request = kind_service_pb2.GetKindRequest(name=f"kinds/{kind.removeprefix('kinds/')}")
         return (await self._call(self._kinds.GetKind, request)).kind
+
+    async def create_schedule(
+        self, schedule: str, spec: Spec, **said: Unpack[NewSchedule]
+    ) -> schedule_service_pb2.Schedule:
+        """Schedule that submits a job of the spec at every time of `cron`."""
+        request = create_request(schedule, spec, said, project=self.project)
+        return (await self._call(self._schedules.CreateSchedule, request)).schedule
+
+    async def schedule(self, schedule: str) -> schedule_service_pb2.Schedule:
+        """Schedule with its next times, its last jobs and what became of its last fires."""
+        request = schedule_service_pb2.GetScheduleRequest(name=self._schedule_name(schedule))
+        return (await self._call(self._schedules.GetSchedule, request)).schedule
+
+    async def schedules(
+        self, *, project: str = ""
+    ) -> AsyncGenerator[schedule_service_pb2.Schedule, None]:
+        """Schedules of a project, by name."""
+        token = ""
+        while True:
+            request = schedule_service_pb2.ListSchedulesRequest(
+                project=project or self.project, page_size=PAGE_SIZE, page_token=token
+            )
+            page = await self._call(self._schedules.ListSchedules, request)
+            for schedule in page.schedules:
+                yield schedule
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def update_schedule(
+        self,
+        schedule: str,
+        spec: Spec | None = None,
+        *,
+        etag: str = "",
+        **said: Unpack[ScheduleChanges],
+    ) -> schedule_service_pb2.Schedule:
+        """Schedule, changed in what is said; `paused=True` pauses it."""
+        request = update_request(schedule, spec, said, project=self.project, etag=etag)
+        return (await self._call(self._schedules.UpdateSchedule, request)).schedule
+
+    async def delete_schedule(self, schedule: str) -> None:
+        """Remove a schedule; its jobs stay."""
+        request = schedule_service_pb2.DeleteScheduleRequest(name=self._schedule_name(schedule))
+        await self._call(self._schedules.DeleteSchedule, request)
+
+    async def trigger_schedule(
+        self, schedule: str, *, idempotency_key: str | None = None
+    ) -> AsyncJob:
+        """Job that the schedule submits now, paused or not."""
+        request = schedule_service_pb2.TriggerScheduleRequest(
+            name=self._schedule_name(schedule),
+            idempotency_key=idempotency_key or requests.new_key(),
+        )
+        response = await self._call(self._schedules.TriggerSchedule, request)
+        submitted = response.submitted
+        return AsyncJob(self, submitted.job, deduplicated=submitted.deduplicated)
+
+    async def preview_schedule(
+        self, cron: str, *, time_zone: str = "", count: int = 0, after: datetime | None = None
+    ) -> builtins.list[datetime]:
+        """Times at which such a schedule would fire; nothing is stored."""
+        request = preview_request(cron, time_zone=time_zone, count=count, after=after)
+        return preview_times(await self._call(self._schedules.PreviewSchedule, request))
 
     async def server_info(self) -> system_service_pb2.GetServerInfoResponse:
         """Version, limits and kinds of the server."""
@@ -431,16 +623,29 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         )
         return await self._call(self._jobs.CountJobs, request)
 
+    def _schedule_name(self, schedule: str) -> str:
+        return schedule_name(schedule, self.project)
+
     def _name(self, job: str | JobView) -> str:
         return job.name if isinstance(job, JobView) else job_name(job, self.project)
 
+    def _open_set(self, request: job_service_pb2.WatchJobsRequest) -> AsyncFrames:
+        stream: AsyncFrames = self._watching().WatchJobs(request, metadata=self._metadata)
+        return stream
+
+    def _open_log(self, request: job_service_pb2.TailJobLogsRequest) -> AsyncFrames:
+        stream: AsyncFrames = self._watching().TailJobLogs(request, metadata=self._metadata)
+        return stream
+
     def _open_watch(self, request: job_service_pb2.WatchJobRequest) -> AsyncStream:
+        stream: AsyncStream = self._watching().WatchJob(request, metadata=self._metadata)
+        return stream
+
+    def _watching(self) -> job_service_pb2_grpc.JobServiceAsyncStub:
         # Watches have a connection of their own: a full one would make unary calls wait.
         if self._watch_channel is None:
             self._watch_channel = open_aio_channel(self._context, own_connection=True)
-        stub = job_service_pb2_grpc.JobServiceStub(self._watch_channel)
-        stream: AsyncStream = stub.WatchJob(request, metadata=self._metadata)
-        return stream
+        return job_service_pb2_grpc.JobServiceStub(self._watch_channel)
 
     async def _call(
         self,

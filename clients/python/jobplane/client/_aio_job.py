@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from jobplane.client._aio import AsyncClient
+    from jobplane.client._aio_stream import AsyncLogTail
     from jobplane.client._aio_watch import AsyncWatch
     from jobplane.client._artifact import AsyncArtifact
     from jobplane.client._event import Event
@@ -60,6 +61,25 @@ class AsyncJob(JobView):
         """Events until the job ends; see AsyncClient.watch."""
         return self._client.watch(
             self, after_sequence=after_sequence, plan=plan, on_interruption=on_interruption
+        )
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        after_line: int = 0,
+        tail: int = 0,
+        timeout: float | None = None,
+    ) -> AsyncLogTail:
+        """Lines of the log; see AsyncClient.logs."""
+        return self._client.logs(
+            self,
+            follow=follow,
+            attempt=attempt,
+            after_line=after_line,
+            tail=tail,
+            timeout=timeout,
         )
 
     def history(self, *, after_sequence: int = 0) -> AsyncGenerator[Event, None]:

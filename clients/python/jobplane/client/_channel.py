@@ -11,7 +11,13 @@ import grpc
 import grpc.aio
 from google.protobuf import descriptor_pb2
 
-from jobplane.v1 import artifact_service_pb2, job_service_pb2, kind_service_pb2, system_service_pb2
+from jobplane.v1 import (
+    artifact_service_pb2,
+    job_service_pb2,
+    kind_service_pb2,
+    schedule_service_pb2,
+    system_service_pb2,
+)
 
 if TYPE_CHECKING:
     from jobplane.client._context import Context
@@ -28,11 +34,12 @@ RETRY_POLICY = {
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
 # A submit changes things, but this package always sends a key, so its repeat is one job.
-KEYED_METHODS = frozenset({"SubmitJob", "RetryJob"})
+KEYED_METHODS = frozenset({"SubmitJob", "BatchSubmitJobs", "RetryJob", "TriggerSchedule"})
 SERVICES = (
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
     kind_service_pb2.DESCRIPTOR.services_by_name["KindService"],
     artifact_service_pb2.DESCRIPTOR.services_by_name["ArtifactService"],
+    schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"],
     system_service_pb2.DESCRIPTOR.services_by_name["SystemService"],
 )
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import builtins
 import os
+import random
+import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 import grpc
 
 from jobplane.client import _requests as requests
 from jobplane.client._artifact import Artifact, ArtifactView
+from jobplane.client._batch import (
+    BatchItem,
+    CancelledJobs,
+    batch_error,
+    batch_request,
+    cancel_requests,
+)
 from jobplane.client._channel import call_metadata, may_repeat, open_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._job import Job
+from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
 from jobplane.client._read import ArtifactRead
 from jobplane.client._requests import Spec, Submission, job_name
+from jobplane.client._schedules import (
+    NewSchedule,
+    ScheduleChanges,
+    create_request,
+    preview_request,
+    preview_times,
+    schedule_name,
+    update_request,
+)
+from jobplane.client._sets import SetMachine, SetQuery
 from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
+from jobplane.client._sync_stream import Frames, JobsWatch, LogTail
 from jobplane.client._sync_watch import Stream, Watch
 from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
@@ -30,15 +52,20 @@ from jobplane.v1 import (
     job_service_pb2_grpc,
     kind_service_pb2,
     kind_service_pb2_grpc,
+    schedule_service_pb2,
+    schedule_service_pb2_grpc,
     system_service_pb2,
     system_service_pb2_grpc,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from google.protobuf.message import Message
+
+    from jobplane.client.errors import JobplaneError
 
     _Request = TypeVar("_Request", bound=Message)
     _Response = TypeVar("_Response")
@@ -72,6 +99,7 @@ class Client(AbstractContextManager["Client"]):
         self._watch_channel: grpc.Channel | None = None
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._kinds = kind_service_pb2_grpc.KindServiceStub(self._channel)
+        self._schedules = schedule_service_pb2_grpc.ScheduleServiceStub(self._channel)
         self._system = system_service_pb2_grpc.SystemServiceStub(self._channel)
         self._artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channel)
 
@@ -271,6 +299,105 @@ class Client(AbstractContextManager["Client"]):
             return Job(self, watch.job)
         return self.get(job)
 
+    def watch_jobs(
+        self,
+        filter: str = "",  # noqa: A002 - as in list
+        *,
+        cursor: str = "",
+        until_all_finished: bool = False,
+        full: bool = False,
+        project: str = "",
+        timeout: float | None = None,
+        heartbeat_s: float = 15.0,
+        max_resume_s: float = 300.0,
+    ) -> JobsWatch:
+        """Jobs that match, then each change of them; `jobs` of it is what matches now.
+
+        It ends when `until_all_finished` is set and all that match are; else it goes on.
+        """
+        query = SetQuery(
+            project=project or self.project,
+            filter=filter,
+            full=full,
+            until_all_finished=until_all_finished,
+            heartbeat_s=heartbeat_s,
+        )
+        machine = SetMachine(
+            query,
+            cursor=cursor,
+            timeout_s=timeout,
+            max_resume_s=max_resume_s,
+            now=time.monotonic(),
+            jitter=random.random,
+        )
+        return JobsWatch(machine, self._open_set)
+
+    def logs(
+        self,
+        job: str | JobView,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        after_line: int = 0,
+        tail: int = 0,
+        timeout: float | None = None,
+        max_resume_s: float = 300.0,
+    ) -> LogTail:
+        """Lines of a job's log; with `follow` until the last one that there will be.
+
+        Without an attempt they are those of the current one, and of the ones after it.
+        """
+        query = LogQuery(
+            name=self._name(job), attempt=attempt, after_line=after_line, tail=tail, follow=follow
+        )
+        machine = LogMachine(
+            query,
+            timeout_s=timeout,
+            max_resume_s=max_resume_s,
+            now=time.monotonic(),
+            jitter=random.random,
+        )
+        return LogTail(machine, self._open_log, lambda: self._get(job))
+
+    def submit_batch(
+        self, items: Sequence[BatchItem], *, allow_partial: bool = False, project: str = ""
+    ) -> builtins.list[Job | JobplaneError]:
+        """Jobs of a batch, in order: all of them, or an error.
+
+        With `allow_partial` each item is a job, or the error that it was refused with.
+        """
+        request = batch_request(items, project=project or self.project, allow_partial=allow_partial)
+        response = self._call(self._jobs.BatchSubmitJobs, request)
+        return [
+            batch_error(one) or Job(self, one.accepted.job, deduplicated=one.accepted.deduplicated)
+            for one in response.results
+        ]
+
+    def cancel_all(
+        self,
+        jobs: Sequence[str | JobView] = (),
+        *,
+        filter: str = "",  # noqa: A002 - as in list
+        reason: str = "",
+        dry_run: bool = False,
+        project: str = "",
+    ) -> CancelledJobs:
+        """How many jobs were cancelled: those named, or all that match and are not finished.
+
+        Many jobs take several calls; a dry run only counts.
+        """
+        done = CancelledJobs()
+        for request in cancel_requests(
+            [self._name(job) for job in jobs],
+            project=project or self.project,
+            filter=filter,
+            reason=reason,
+            dry_run=dry_run,
+        ):
+            while done.take(self._call(self._jobs.BatchCancelJobs, request)):
+                pass
+        return done
+
     def history(self, job: str | JobView, *, after_sequence: int = 0) -> Iterator[Event]:
         """Durable events so far, in order."""
         token = ""
@@ -302,6 +429,65 @@ class Client(AbstractContextManager["Client"]):
         """Kind with the JSON Schema of its parameters."""
         request = kind_service_pb2.GetKindRequest(name=f"kinds/{kind.removeprefix('kinds/')}")
         return self._call(self._kinds.GetKind, request).kind
+
+    def create_schedule(
+        self, schedule: str, spec: Spec, **said: Unpack[NewSchedule]
+    ) -> schedule_service_pb2.Schedule:
+        """Schedule that submits a job of the spec at every time of `cron`."""
+        request = create_request(schedule, spec, said, project=self.project)
+        return self._call(self._schedules.CreateSchedule, request).schedule
+
+    def schedule(self, schedule: str) -> schedule_service_pb2.Schedule:
+        """Schedule with its next times, its last jobs and what became of its last fires."""
+        request = schedule_service_pb2.GetScheduleRequest(name=self._schedule_name(schedule))
+        return self._call(self._schedules.GetSchedule, request).schedule
+
+    def schedules(self, *, project: str = "") -> Iterator[schedule_service_pb2.Schedule]:
+        """Schedules of a project, by name."""
+        token = ""
+        while True:
+            request = schedule_service_pb2.ListSchedulesRequest(
+                project=project or self.project, page_size=PAGE_SIZE, page_token=token
+            )
+            page = self._call(self._schedules.ListSchedules, request)
+            yield from page.schedules
+            token = page.next_page_token
+            if not token:
+                return
+
+    def update_schedule(
+        self,
+        schedule: str,
+        spec: Spec | None = None,
+        *,
+        etag: str = "",
+        **said: Unpack[ScheduleChanges],
+    ) -> schedule_service_pb2.Schedule:
+        """Schedule, changed in what is said; `paused=True` pauses it."""
+        request = update_request(schedule, spec, said, project=self.project, etag=etag)
+        return self._call(self._schedules.UpdateSchedule, request).schedule
+
+    def delete_schedule(self, schedule: str) -> None:
+        """Remove a schedule; its jobs stay."""
+        request = schedule_service_pb2.DeleteScheduleRequest(name=self._schedule_name(schedule))
+        self._call(self._schedules.DeleteSchedule, request)
+
+    def trigger_schedule(self, schedule: str, *, idempotency_key: str | None = None) -> Job:
+        """Job that the schedule submits now, paused or not."""
+        request = schedule_service_pb2.TriggerScheduleRequest(
+            name=self._schedule_name(schedule),
+            idempotency_key=idempotency_key or requests.new_key(),
+        )
+        response = self._call(self._schedules.TriggerSchedule, request)
+        submitted = response.submitted
+        return Job(self, submitted.job, deduplicated=submitted.deduplicated)
+
+    def preview_schedule(
+        self, cron: str, *, time_zone: str = "", count: int = 0, after: datetime | None = None
+    ) -> builtins.list[datetime]:
+        """Times at which such a schedule would fire; nothing is stored."""
+        request = preview_request(cron, time_zone=time_zone, count=count, after=after)
+        return preview_times(self._call(self._schedules.PreviewSchedule, request))
 
     def server_info(self) -> system_service_pb2.GetServerInfoResponse:
         """Version, limits and kinds of the server."""
@@ -409,15 +595,26 @@ class Client(AbstractContextManager["Client"]):
         )
         return self._call(self._jobs.CountJobs, request)
 
+    def _schedule_name(self, schedule: str) -> str:
+        return schedule_name(schedule, self.project)
+
     def _name(self, job: str | JobView) -> str:
         return job.name if isinstance(job, JobView) else job_name(job, self.project)
 
+    def _open_set(self, request: job_service_pb2.WatchJobsRequest) -> Frames:
+        return cast("Frames", self._watching().WatchJobs(request, metadata=self._metadata))
+
+    def _open_log(self, request: job_service_pb2.TailJobLogsRequest) -> Frames:
+        return cast("Frames", self._watching().TailJobLogs(request, metadata=self._metadata))
+
     def _open_watch(self, request: job_service_pb2.WatchJobRequest) -> Stream:
+        return cast("Stream", self._watching().WatchJob(request, metadata=self._metadata))
+
+    def _watching(self) -> job_service_pb2_grpc.JobServiceStub:
         # Watches have a connection of their own: a full one would make unary calls wait.
         if self._watch_channel is None:
             self._watch_channel = open_channel(self._context, own_connection=True)
-        stub = job_service_pb2_grpc.JobServiceStub(self._watch_channel)
-        return cast("Stream", stub.WatchJob(request, metadata=self._metadata))
+        return job_service_pb2_grpc.JobServiceStub(self._watch_channel)
 
     def _call(
         self,

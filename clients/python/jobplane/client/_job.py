@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jobplane.client._client import Client
     from jobplane.client._event import Event
     from jobplane.client._steps import Interruption, WatchPlan
+    from jobplane.client._sync_stream import LogTail
     from jobplane.client._sync_watch import Watch
     from jobplane.v1 import job_pb2, spec_pb2
 
@@ -52,6 +53,25 @@ class Job(JobView):
         """Events until the job ends; see Client.watch."""
         return self._client.watch(
             self, after_sequence=after_sequence, plan=plan, on_interruption=on_interruption
+        )
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        after_line: int = 0,
+        tail: int = 0,
+        timeout: float | None = None,
+    ) -> LogTail:
+        """Lines of the log; see Client.logs."""
+        return self._client.logs(
+            self,
+            follow=follow,
+            attempt=attempt,
+            after_line=after_line,
+            tail=tail,
+            timeout=timeout,
         )
 
     def history(self, *, after_sequence: int = 0) -> Iterator[Event]:

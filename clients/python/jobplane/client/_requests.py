@@ -58,7 +58,7 @@ def job_name(job: str, project: str) -> str:
     if JOB_NAME.fullmatch(job):
         return job
     if not JOB_ID.fullmatch(job):
-        raise _invalid("name", f"{job!r} is neither a job id nor projects/{{project}}/jobs/{{id}}")
+        raise invalid("name", f"{job!r} is neither a job id nor projects/{{project}}/jobs/{{id}}")
     return f"projects/{project}/jobs/{job}"
 
 
@@ -160,9 +160,9 @@ def _object(spec: Mapping[str, Any] | str) -> Mapping[str, Any]:
     try:
         content: Any = json.loads(spec)
     except json.JSONDecodeError as error:
-        raise _invalid("spec", f"no JSON: {error}") from error
+        raise invalid("spec", f"no JSON: {error}") from error
     if not isinstance(content, dict):
-        raise _invalid("spec", f"must be an object, not {type(content).__name__}")
+        raise invalid("spec", f"must be an object, not {type(content).__name__}")
     return cast("dict[str, Any]", content)
 
 
@@ -174,14 +174,15 @@ def _parsed(content: Mapping[str, Any]) -> spec_pb2.JobSpec:
         text = str(error).partition("\n")[0]
         unknown = NO_SUCH_FIELD.search(text)
         if unknown is None:
-            raise _invalid("spec", text) from error
+            raise invalid("spec", text) from error
         path = unknown["path"].replace("JobSpec", "spec", 1)
-        raise _invalid(
+        raise invalid(
             f"{path}.{unknown['name']}", "there is no such field", reason="UNKNOWN_FIELD"
         ) from error
 
 
-def _invalid(where: str, description: str, *, reason: str = "INVALID_SPEC") -> errors.InvalidSpec:
+def invalid(where: str, description: str, *, reason: str = "INVALID_SPEC") -> errors.InvalidSpec:
+    """Refusal of one field, as the server would word it."""
     return errors.InvalidSpec(
         errors.Refusal(
             code="INVALID_ARGUMENT",

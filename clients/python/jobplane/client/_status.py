@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, status_pb2
 from google.rpc import error_details_pb2 as details
-from google.rpc import status_pb2
 
 from jobplane.client import errors
 from jobplane.v1 import error_reason_pb2, options_pb2
@@ -100,6 +100,12 @@ def error_from_status(
         retry_after=_retry_after(status),
     )
     return _class_of(refusal)(refusal)
+
+
+def error_of_status(status: status_pb2.Status) -> errors.JobplaneError:
+    """Typed error for a google.rpc.Status inside of an answer."""
+    known = status.code in code_pb2.Code.values()
+    return error_from_status(status, code=code_pb2.Code.Name(status.code) if known else "UNKNOWN")  # type: ignore[arg-type]  # checked
 
 
 # What the transport says of itself has no reason of the contract.

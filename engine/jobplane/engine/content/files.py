@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -41,7 +41,7 @@ class OpenFile:
 
 
 @contextmanager
-def open_inside(path: Path, inside: Path) -> Iterator[BinaryIO]:
+def open_inside(path: Path, inside: Path) -> Generator[BinaryIO]:
     """Open a plain file below a folder, component by component, so that no link leads out."""
     try:
         parts = path.relative_to(inside).parts
@@ -81,7 +81,7 @@ _CAUSES = {
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def plain_errors() -> Generator[None]:
     """Turn errors of the file system into our own."""
     try:
         yield

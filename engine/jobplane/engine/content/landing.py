@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -13,6 +14,8 @@ from tempfile import mkstemp
 from jobplane.engine.content.files import CHUNK_BYTES, plain_errors
 from jobplane.engine.content.port import Content
 
+# What comes is brought to disk beside the receiving, so that the end need not wait for it all.
+FLUSH_BYTES = 32 * 1024 * 1024
 _LOOSE = "loose-"
 
 
@@ -25,6 +28,8 @@ class Arrival:
         self._landing = landing
         self._digest = hashlib.sha256()
         self.received = 0
+        self._flushed_to = 0
+        self._flushing: Future[None] | None = None
 
     @property
     def is_loose(self) -> bool:
@@ -40,7 +45,7 @@ class Arrival:
                 self._digest.update(data)
                 self.received += len(data)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         with plain_errors():
             rest = memoryview(data)
@@ -48,6 +53,9 @@ class Arrival:
                 rest = rest[self._file.write(rest) :]
         self._digest.update(data)
         self.received += len(data)
+        if self.received - self._flushed_to >= FLUSH_BYTES:
+            self._flushed_to = self.received
+            self._flushing = self._landing.flush(self.path, self._flushing)
 
     def finish(self) -> Content:
         """What has come, all of it on disk."""
@@ -68,6 +76,7 @@ class Landing:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._busy: set[Path] = set()
+        self._flusher = ThreadPoolExecutor(2, thread_name_prefix="landing")
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -94,6 +103,16 @@ class Landing:
                 path = Path(name)
                 self._occupy(path)
             return Arrival(os.fdopen(handle, "r+b", buffering=0), path, self)
+
+    def flush(self, path: Path, before: "Future[None] | None") -> "Future[None]":
+        """Bring to disk what was written, unless that is under way since an earlier call."""
+        if before is not None and not before.done():
+            return before
+        return self._flusher.submit(_flush, path)
+
+    def close(self) -> None:
+        """Take in no more."""
+        self._flusher.shutdown(cancel_futures=True)
 
     def release(self, path: Path, *, keep: bool) -> None:
         """Let others go on with an upload, if it is kept."""
@@ -136,3 +155,13 @@ class Landing:
     def _path(self, project: str, sha256: str) -> Path:
         # A project id is [a-z0-9-]: no name of one project is a name of another.
         return self._folder / f"{project}.{sha256}"
+
+
+def _flush(path: Path) -> None:
+    # By a handle of its own: a fault is then told to the upload's own sync too.
+    with suppress(OSError):
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)

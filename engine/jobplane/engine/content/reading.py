@@ -92,4 +92,9 @@ class Reading:
             digest.update(data)
             if is_last and digest.hexdigest() != sha256:
                 raise ContentDamagedError
-        return Chunk(offset, data, google_crc32c.value(data), is_last)
+        return Chunk(offset, data, _crc32c(data), is_last)
+
+
+def _crc32c(data: bytes) -> int:
+    checksum: int = google_crc32c.value(data)  # pyright: ignore[reportUnknownMemberType]  # ships no types
+    return checksum

@@ -51,18 +51,6 @@ class UnknownFieldError(InvalidSpecError):
 
 
 @dataclass(eq=False)
-class ItemRefusedError(EngineError):
-    """An item of a batch was refused, and so the whole batch; it is told as its cause."""
-
-    index: int
-    cause: EngineError
-
-    @property
-    def message(self) -> str:
-        return f"items[{self.index}]: {self.cause.message}"
-
-
-@dataclass(eq=False)
 class UnknownKindError(EngineError):
     """No such kind is registered."""
 

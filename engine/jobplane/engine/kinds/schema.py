@@ -4,14 +4,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, TypeGuard, cast
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry as References
-from referencing.exceptions import Unresolvable
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from jobplane.engine.domain.errors import Violation
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 # Params travel as doubles: from here on neighbours are no longer told apart.
 FIRST_UNSAFE_INTEGER = 2**53
@@ -28,6 +26,11 @@ class ParamsSchema:
     """A checked schema of params, with no room for unknown fields."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
+        # A server without custom kinds starts without it.
+        from jsonschema import Draft202012Validator  # noqa: PLC0415
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+        from referencing import Registry as References  # noqa: PLC0415
+
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
@@ -46,6 +49,8 @@ class ParamsSchema:
 
     def violations(self, params: Any) -> list[Violation]:
         """Give everything that is wrong, by path."""
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
+
         found = list(_unfit_values(params, "params", 0))
         if any(violation.description == _TOO_DEEP for violation in found):
             return found
@@ -156,7 +161,7 @@ def _path(parts: Iterable[str | int]) -> str:
     return "params" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts)
 
 
-def _explained(error: ValidationError) -> Iterator[Violation]:
+def _explained(error: "ValidationError") -> Iterator[Violation]:
     path = _path(error.absolute_path)
     # jsonschema types these as perhaps unset; on an error of a validator they are set.
     instance: Any = error.instance

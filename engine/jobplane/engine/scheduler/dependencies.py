@@ -106,7 +106,7 @@ class Dependencies:
         held = jobs.hold(connection, conditions)
         met = {pk for pk, condition in conditions.items() if holds(condition, upstream.status)}
         dependencies.close(connection, upstream.pk, met)
-        ended = []
+        ended: list[Upstream] = []
         for stored in held:
             if stored.pk not in met:
                 dependencies.close_all(connection, stored.pk)
@@ -159,7 +159,7 @@ def awaited(
     """
     ids = [split_job_name(dependency.job)[1] for dependency in depends_on]
     upstreams = dependencies.find_upstreams(connection, project, ids)
-    found = []
+    found: list[Awaited] = []
     for index, (job_id, dependency) in enumerate(zip(ids, depends_on, strict=True)):
         if job_id not in upstreams:
             raise ReferenceNotFoundError(f"spec.depends_on[{index}].job", dependency.job)
@@ -186,7 +186,7 @@ def waiting_for(number: int, name: str) -> str:
 
 def bind(transaction: Transaction, stored: jobs.Stored, found: Sequence[Awaited]) -> Job:
     """Have a new job wait for its upstreams, or end at once if it would wait for ever."""
-    open_ones = []
+    open_ones: list[tuple[int, Dependency]] = []
     for upstream, dependency in found:
         if not upstream.status.is_terminal:
             open_ones.append((upstream.pk, dependency))

@@ -135,10 +135,9 @@ class Dispatcher:
             return []
         with self._lock:
             gates = Gates.of(connection, now)
-            decision = self._decision(connection, lines, gates, now)
-            slots = len(self._capacity.held) + free
-            claimed = []
-            for line, candidate in decision.picks(free=free, slots=slots):
+            decision = self._decision(connection, lines, gates, now, free)
+            claimed: list[Stored] = []
+            for line, candidate in decision.picks(free=free):
                 self._placed.append(_fence(line, candidate))
                 gates.passed(line.project, line.kind)
                 stored = jobs.stored_of(candidate.row)
@@ -161,7 +160,7 @@ class Dispatcher:
         ]
 
     def _decision(
-        self, connection: Connection, lines: Sequence[Line], gates: Gates, now: datetime
+        self, connection: Connection, lines: Sequence[Line], gates: Gates, now: datetime, free: int
     ) -> Decision:
         def fetch(line: Line, last: Candidate | None, limit: int) -> list[Candidate]:
             after = (last.rank_us, last.pk) if last else None
@@ -175,6 +174,7 @@ class Dispatcher:
             turns=self._turns,
             closed_by=lambda line, demand: gates.closed_by(line.project, line.kind, demand),
             holder_of=_fence,
+            slots=len(self._capacity.held) + free,
             now_s=now.timestamp(),
         )
 
@@ -183,7 +183,8 @@ class Dispatcher:
             return Candidate(row.pk, row.rank_us, NO_RESOURCES, row=row)
         timeout_s = self._attempt_timeout_s(jobs.stored_of(row).job.spec)
         takes_s = math.inf if timeout_s is None else timeout_s
-        return Candidate(row.pk, row.rank_us, resources_from_row(row.demand), takes_s, row)
+        since_s = row.created_us / 1_000_000
+        return Candidate(row.pk, row.rank_us, resources_from_row(row.demand), takes_s, since_s, row)
 
     def _give_back(self) -> None:
         with self._lock:

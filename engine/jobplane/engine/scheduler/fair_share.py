@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jobplane.engine.domain.job import Resources
-from jobplane.engine.scheduler.packing import Capacity
+from jobplane.engine.scheduler.packing import Capacity, Wish
 from jobplane.engine.store.loads import Line
 
 # Jobs of a line that are tried, of which the first does not fit: a line's demands differ little.
@@ -32,6 +32,8 @@ class Candidate(NamedTuple):
     resources: Resources
     # Seconds that an attempt takes at the longest, for what asks for room; infinity if unknown.
     takes_s: float = math.inf
+    # Since when it waits; infinity is since now.
+    since_s: float = math.inf
     row: Any = None
 
 
@@ -89,6 +91,7 @@ class Decision:
         turns: Turns,
         closed_by: ClosedBy,
         holder_of: Callable[[Line, Candidate], Hashable],
+        slots: int,
         now_s: float,
     ) -> None:
         self._fetch = fetch
@@ -96,14 +99,15 @@ class Decision:
         self._turns = turns
         self._closed_by = closed_by
         self._holder_of = holder_of
+        self._slots = slots
         self._now_s = now_s
         self._lines: defaultdict[str, list[_Queueing]] = defaultdict(list)
         for line in lines:
             self._lines[line.project].append(_Queueing(line))
 
-    def picks(self, *, free: int, slots: int) -> Iterator[tuple[Line, Candidate]]:
+    def picks(self, *, free: int) -> Iterator[tuple[Line, Candidate]]:
         """At most `free` jobs, in the order in which they start; each holds its room."""
-        turns = [(self._key(project, slots), project) for project in self._lines]
+        turns = [(self._key(project), project) for project in self._lines]
         heapq.heapify(turns)
         page = free if len(self._lines) == 1 else WINDOW
         while turns and free > 0:
@@ -114,12 +118,12 @@ class Decision:
             free -= 1
             self._turns.took(project)
             yield pick
-            heapq.heappush(turns, (self._key(project, slots), project))
+            heapq.heappush(turns, (self._key(project), project))
         if not turns:
             self._capacity.round_over()
 
-    def _key(self, project: str, slots: int) -> tuple[float, int]:
-        return self._turns.key(project, self._capacity.share_of(project, slots=slots))
+    def _key(self, project: str) -> tuple[float, int]:
+        return self._turns.key(project, self._capacity.share_of(project, slots=self._slots))
 
     def _next(self, project: str, page: int) -> tuple[Line, Candidate] | None:
         """The project's first job in rank that can start; None when none can."""
@@ -162,5 +166,11 @@ class Decision:
                 del queueing.ahead[index]
                 return candidate
             if index == 0:
-                self._capacity.pass_over(holder, candidate.resources, now_s=self._now_s)
+                share, _ = self._key(line.project)
+                self._capacity.pass_over(
+                    holder,
+                    Wish(line.project, candidate.resources, share),
+                    now_s=self._now_s,
+                    since_s=candidate.since_s,
+                )
         return None

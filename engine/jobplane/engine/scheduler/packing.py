@@ -1,10 +1,10 @@
 """Packing: which machine has room for an attempt, and how large jobs come by a machine.
 
 A demand goes where it fits best: on spot machines if it may, away from GPUs that it does not
-need, and where least is left over, so that large holes stay large. A job that was passed over
-for longer than the patience gets a machine reserved: nothing else is placed there unless it is
-certain to be gone before the machine is free enough. So a large job waits no longer than the
-patience, and then for what runs on that machine already.
+need, and where least is left over, so that large holes stay large. A job that does not fit and
+waits for longer than the patience gets a machine reserved, one for each project and those with
+the smallest share first: nothing else is placed there unless it is certain to be gone before
+the machine is free enough. So it waits for no more than what runs on that machine already.
 """
 
 import math
@@ -41,6 +41,15 @@ class Allocation:
     ends_s: float = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a job needs that does not fit, and the share that its project has by now."""
+
+    project: str
+    demand: Resources
+    share: float = 0.0
+
+
 class _Room:
     """A machine and what is free of it."""
 
@@ -50,8 +59,15 @@ class _Room:
         self.memory_bytes = node.memory_bytes
         self.gpus = dict(node.gpus)
         self.held: dict[Hashable, Allocation] = {}
-        self.reserved_for: Hashable | None = None
-        self.reserved_demand = NO_RESOURCES
+        self.reserve(None, None)
+
+    @property
+    def share(self) -> float:
+        return self.wish.share if self.wish else 0.0
+
+    def reserve(self, holder: Hashable | None, wish: Wish | None) -> None:
+        self.reserved_for = holder
+        self.wish = wish
 
     def fits(self, demand: Resources) -> bool:
         return _is_enough(demand, self.cpu, self.memory_bytes, self.gpus)
@@ -169,25 +185,35 @@ class Capacity:
         totals = self._totals | {"slots": slots}
         return max(_part(amount, totals.get(resource, 0)) for resource, amount in usage.items())
 
-    def pass_over(self, holder: Hashable, demand: Resources, *, now_s: float) -> None:
-        """Note that a job does not fit now; it gets a machine reserved when that lasts."""
+    def pass_over(
+        self, holder: Hashable, wish: Wish, *, now_s: float, since_s: float = math.inf
+    ) -> None:
+        """Note that a job does not fit now; it gets a machine reserved when it waits for long."""
         self._seen.add(holder)
-        since_s = self._passed_over.setdefault(holder, now_s)
-        if now_s - since_s < self._patience_s or self._is_reserved_for(holder):
+        since_s = self._passed_over.setdefault(holder, min(since_s, now_s))
+        if now_s - since_s < self._patience_s:
             return
-        reserved = sum(room.reserved_for is not None for room in self._rooms.values())
-        if reserved >= max(1, len(self._rooms) // RESERVABLE):
+        reserved = {room.wish.project: room for room in self._rooms.values() if room.wish}
+        if own := reserved.get(wish.project):
+            # One for each project: who has the longest backlog shall not have them all.
+            if own.reserved_for == holder:
+                own.reserve(holder, wish)
             return
-        candidates = [
+        if len(reserved) >= max(1, len(self._rooms) // RESERVABLE):
+            richest = max(reserved.values(), key=lambda room: room.share)
+            if richest.share <= wish.share:
+                return
+            richest.reserve(None, None)
+        rooms = [
             room
             for room in self._rooms.values()
-            if room.reserved_for is None and _could_hold(room.node, demand)
+            if room.wish is None and _could_hold(room.node, wish.demand)
         ]
-        if candidates:
+        if rooms:
             soonest = min(
-                candidates, key=lambda room: (room.ready_s(demand), room.waste(demand)[2] * -1)
+                rooms, key=lambda room: (room.ready_s(wish.demand), -room.waste(wish.demand)[2])
             )
-            soonest.reserved_for, soonest.reserved_demand = holder, demand
+            soonest.reserve(holder, wish)
 
     def round_over(self) -> None:
         """Forget jobs that a whole round did not see: they run, or do not wait any more."""
@@ -199,9 +225,9 @@ class Capacity:
         for room in self._rooms.values():
             if room.node.spot and not demand.spot_ok:
                 continue
-            if room.reserved_for in {None, holder}:
+            if room.wish is None or room.reserved_for == holder:
                 yield room
-            elif ends_s < math.inf and ends_s <= room.ready_s(room.reserved_demand) < math.inf:
+            elif ends_s < math.inf and ends_s <= room.ready_s(room.wish.demand) < math.inf:
                 # It is gone before the machine is free enough for whom it is kept.
                 yield room
 
@@ -211,15 +237,12 @@ class Capacity:
         for resource, amount in _amounts(allocation.resources):
             usage[resource] = usage.get(resource, 0) + amount
 
-    def _is_reserved_for(self, holder: Hashable) -> bool:
-        return any(room.reserved_for == holder for room in self._rooms.values())
-
     def _forget(self, holder: Hashable) -> None:
         if self._passed_over.pop(holder, None) is None:
             return
         for room in self._rooms.values():
             if room.reserved_for == holder:
-                room.reserved_for, room.reserved_demand = None, NO_RESOURCES
+                room.reserve(None, None)
 
 
 def _is_enough(demand: Resources, cpu: float, memory: int, gpus: Mapping[str, int]) -> bool:

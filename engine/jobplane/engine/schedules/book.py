@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from jobplane.engine.clock import Clock, Randomness
@@ -19,7 +20,6 @@ from jobplane.engine.domain.errors import (
     Violation,
 )
 from jobplane.engine.domain.schedule import (
-    RECENT_FIRES,
     Fire,
     FireOutcome,
     Plan,
@@ -48,6 +48,9 @@ NEXT_TIMES = 5
 RECENT_JOBS = 10
 DEFAULT_PREVIEW = 5
 MAX_PREVIEW = 100
+# Bytes of ten fires, ten jobs, names and times.
+SIZE_OF_THE_REST = 12_000
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +271,4 @@ def _shown(connection: Connection, schedule: Schedule) -> Shown:
 
 def _size_of(schedule: Schedule) -> int:
     """About how many bytes a schedule takes on the wire, at most."""
-    template = schedule.plan.template
-    return (
-        2500
-        + len(template.spec.params)
-        + 600 * RECENT_FIRES
-        + 400 * len(template.spec.inputs)
-        + 300 * len(template.spec.depends_on)
-        + 2 * sum(len(key) + len(value) for key, value in template.labels.items())
-    )
+    return SIZE_OF_THE_REST + len(_encode(schedule.plan))

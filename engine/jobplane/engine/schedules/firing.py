@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 PUNCTUAL_S = 30.0
 # How many jobs one fire cancels; the others are cancelled when it is looked at again.
 CANCEL_PAGE = 100
+# Characters of a refusal that are kept with the schedule.
+MESSAGE_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Firing:
                 now,
                 FireOutcome.REFUSED,
                 reason=refusal.reason,
-                message=refusal.message,
+                message=refusal.message[:MESSAGE_LIMIT],
             )
         else:
             fire = Fire(nominal, now, FireOutcome.SUBMITTED, job=job)

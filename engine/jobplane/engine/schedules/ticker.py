@@ -4,7 +4,10 @@ import logging
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from jobplane.engine.clock import Clock
 from jobplane.engine.domain.change import Change
@@ -22,6 +25,17 @@ MAX_PAGES = 10
 WRITE_TIMEOUT_S = 30.0
 # Clocks of servers differ a little; one that is further back was turned back.
 CLOCK_SLACK = timedelta(seconds=60)
+# Ends of jobs are followed; those that another server saw are looked for so often.
+FREED_INTERVAL = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What there is to do at a moment, a page of each."""
+
+    ahead: list[Schedule]
+    freed: list[Schedule]
+    due: list[Schedule]
 
 
 class Ticker:
@@ -33,6 +47,7 @@ class Ticker:
         self._clock = clock
         self._ended: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        self._freed_at: datetime | None = None
 
     def follow(self, changes: Iterable[Change]) -> bool:
         """Note the schedules whose jobs ended; whether there are any."""
@@ -47,31 +62,55 @@ class Ticker:
 
     def step(self) -> bool:
         """Decide about every schedule that is due, up to a bound; whether there is more."""
-        self._turn_back()
         more = self._look_at_ended()
-        freed = self._database.read_now(lambda c: schedules.freed(c, limit=PAGE))
-        more |= self._decide(freed) and len(freed) == PAGE
-        place, moved = Place(), False
+        work = self._look()
+        if work.ahead:
+            self._turn_back(work.ahead)
+            return True
+        moved = self._decide(work.freed) and len(work.freed) == PAGE
+        page = work.due
         for _ in range(MAX_PAGES):
-            page = self._due(place)
             if not page:
-                return more
+                return more or moved
+            moved |= self._decide(page)
             # A schedule that is still due after its fire has moved behind this place.
             place = Place.of(page[-1])
-            moved |= self._decide(page)
+            page = self._due(place)
         return more or moved
+
+    def _look(self) -> _Work:
+        now = self._clock.now()
+        freed_at = self._freed_at
+        looks_for_freed = freed_at is None or abs(now - freed_at) >= FREED_INTERVAL
+
+        def read(connection: Connection) -> _Work:
+            return _Work(
+                ahead=schedules.ahead(connection, after=now + CLOCK_SLACK, limit=PAGE),
+                freed=schedules.freed(connection, limit=PAGE) if looks_for_freed else [],
+                due=schedules.due(connection, now=now, after=Place(), limit=PAGE),
+            )
+
+        work = self._database.read_now(read)
+        if looks_for_freed and len(work.freed) < PAGE:
+            self._freed_at = now
+        return work
 
     def _due(self, place: Place) -> list[Schedule]:
         now = self._clock.now()
-        return self._database.read_now(lambda c: schedules.due(c, now=now, after=place, limit=PAGE))
+        return self._database.read_now(
+            lambda connection: schedules.due(connection, now=now, after=place, limit=PAGE)
+        )
 
     def _look_at_ended(self) -> bool:
         """A job that ended may be one failure too many, or let a fire that waits go."""
         with self._lock:
             names = [self._ended.pop() for _ in range(min(len(self._ended), PAGE))]
             more = bool(self._ended)
-        found = self._database.read_now(lambda c: [schedules.find(c, *name) for name in names])
-        self._decide([one for one in found if one is not None and _minds_ends(one)])
+        if names:
+            found = self._database.read_now(
+                lambda connection: [schedules.find(connection, *name) for name in names]
+            )
+            self._decide([one for one in found if one is not None and _minds_ends(one)])
         return more
 
     def _decide(self, page: list[Schedule]) -> bool:
@@ -101,15 +140,12 @@ class Ticker:
             lambda transaction: self._firing.decide(transaction, ready, now=self._clock.now())
         )
 
-    def _turn_back(self) -> None:
+    def _turn_back(self, page: list[Schedule]) -> None:
         """Plan anew what was planned by a clock that was ahead, else it would stay silent."""
         limit = self._clock.now() + CLOCK_SLACK
-        while page := self._database.read_now(
-            lambda c: schedules.ahead(c, after=limit, limit=PAGE)
-        ):
-            for order in [self._replan(schedule, limit) for schedule in page]:
-                order.result(WRITE_TIMEOUT_S)
-            log.warning("schedule.clock_turned_back", extra={"schedules": len(page)})
+        for order in [self._replan(schedule, limit) for schedule in page]:
+            order.result(WRITE_TIMEOUT_S)
+        log.warning("schedule.clock_turned_back", extra={"schedules": len(page)})
 
     def _replan(self, schedule: Schedule, limit: datetime) -> "Future[None]":
         def write(transaction: Transaction) -> None:

@@ -88,11 +88,6 @@ def resources_from_row(demand: bytes | None) -> Resources:
     return NO_RESOURCES if demand is None else _decode_demand(demand)
 
 
-def spec_to_json(spec: JobSpec) -> bytes:
-    """The spec as it is stored."""
-    return _encode(spec)
-
-
 def job_to_row(job: Job) -> dict[str, Any]:
     """Every column that changes with the job's durable state."""
     failure = job.failure

@@ -58,7 +58,7 @@ def create(connection: Connection, dataset: Dataset) -> None:
 def find(connection: Connection, project: str, dataset_id: str, version: str) -> Dataset | None:
     """The version, or None."""
     values = {"project": project, "dataset_id": dataset_id, "version": version}
-    row = _FIND.run(connection, values).one_or_none()
+    row = _FIND.run(connection, values).first()
     return None if row is None else _from_row(row)
 
 
@@ -71,7 +71,7 @@ def page(
     scan: int,
     keeps: Callable[[Dataset], bool],
 ) -> Slice:
-    """Versions of a project, newest first: at most `limit` of those kept, from about `scan` rows."""
+    """Versions of a project, newest first: `limit` of those kept, from about `scan` rows."""
     kept: list[Dataset] = []
     key = _LAST_PK if after is None else after
     seen = 0

@@ -109,6 +109,11 @@ _OF_QUEUES = select(loads.c.queue, *_SUMS).group_by(loads.c.queue)
 _EMPTY = Statement(delete(loads).where(loads.c.queued == 0, loads.c.active == 0))
 
 
+def drop_empty(connection: Connection) -> None:
+    """Forget lines that have no job."""
+    _EMPTY.run(connection)
+
+
 def waiting(connection: Connection, *, lane: str) -> list[Line]:
     """Lines that have a queued job."""
     return [Line(*row) for row in _WAITING.run(connection, {"lane": lane})]
@@ -147,11 +152,6 @@ def kept(connection: Connection) -> dict[Line, Load]:
     """The loads as they are kept, without those that are zero."""
     query = select(loads).where((loads.c.queued != 0) | (loads.c.active != 0))
     return _by_line(connection.execute(query).mappings())
-
-
-def drop_empty(connection: Connection) -> None:
-    """Forget lines that have no job."""
-    _EMPTY.run(connection)
 
 
 def _by_line(rows: Any) -> dict[Line, Load]:

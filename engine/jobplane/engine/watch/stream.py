@@ -1,8 +1,9 @@
 """The stream of one job: replay from a cursor, then live, with an end that is said."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
@@ -49,14 +50,17 @@ class JobStream:
         self._source = source
         self._clock = clock
         self._interest = interest
-        self._ends_at = clock.now() + timedelta(seconds=max_age_s)
-        self._heard_at = clock.now()
+        self._max_age_s = max_age_s
+        # By the loop's clock, in seconds: the wall may be set back while somebody listens.
+        self._ends_at = self._heard_at = 0.0
         self._cursor = 0
         # Whether the table has events that the shortcut does not.
         self._is_behind = False
 
     async def frames(self, key: tuple[str, str]) -> AsyncIterator[Frame]:
         """Frames until the end of the job, of the server, or of the stream's life."""
+        self._heard_at = _elapsed()
+        self._ends_at = self._heard_at + self._max_age_s
         # Interest first, the table second: an event between the two is not missed.
         with self._hub.subscribed(key) as subscription:
             job = await self._source.read_job()
@@ -65,7 +69,7 @@ class JobStream:
                 yield first
             while True:
                 async for frame in self._news(subscription):
-                    self._heard_at = self._clock.now()
+                    self._heard_at = _elapsed()
                     yield frame
                 if end := await self._end(subscription):
                     failpoint.reach("watch_before_end")
@@ -88,7 +92,7 @@ class JobStream:
         self._is_behind = after < job.sequence
         if self._is_behind or job.status.is_terminal:
             return None
-        return self._beat(job, self._clock.now())
+        return self._beat(job)
 
     async def _news(self, subscription: Subscription) -> AsyncIterator[Frame]:
         """Durable events in order, then the latest progress."""
@@ -130,7 +134,7 @@ class JobStream:
             return End(self._cursor, EndReason.FINISHED, job)
         if self._hub.is_draining:
             return End(self._cursor, EndReason.DRAINING, retry_after_s=RETRY_AFTER_S)
-        if self._clock.now() >= self._ends_at:
+        if _elapsed() >= self._ends_at:
             return End(self._cursor, EndReason.MAX_AGE, retry_after_s=0.0)
         if self._cursor > (job.sequence if job else 0):
             # The table was ahead of what was handed over.
@@ -139,18 +143,21 @@ class JobStream:
         return None
 
     def _heartbeat(self, job: Job | None) -> Heartbeat | None:
-        now = self._clock.now()
-        silence = now - self._heard_at
-        if job is None or silence < timedelta(seconds=self._interest.heartbeat_s):
+        if job is None or _elapsed() < self._heard_at + self._interest.heartbeat_s:
             return None
-        return self._beat(job, now)
+        return self._beat(job)
 
-    def _beat(self, job: Job, now: datetime) -> Heartbeat:
-        self._heard_at = now
+    def _beat(self, job: Job) -> Heartbeat:
+        self._heard_at = _elapsed()
+        now = self._clock.now()
         return Heartbeat(self._cursor, now, job.status, self._source.heartbeat_at(job))
 
     def _patience_s(self) -> float:
         """How long to wait for news: until the next heartbeat, or the end of the stream."""
-        now = self._clock.now()
-        beat_at = self._heard_at + timedelta(seconds=self._interest.heartbeat_s)
-        return max((min(beat_at, self._ends_at) - now).total_seconds(), 0.0)
+        beat_at = self._heard_at + self._interest.heartbeat_s
+        return max(min(beat_at, self._ends_at) - _elapsed(), 0.0)
+
+
+def _elapsed() -> float:
+    """Seconds that only ever grow."""
+    return asyncio.get_running_loop().time()

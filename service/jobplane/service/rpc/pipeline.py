@@ -25,6 +25,7 @@ from jobplane.engine.domain.errors import (
 from jobplane.service.refusals import ForbiddenError
 from jobplane.service.rpc.auth import ANONYMOUS, Authenticator, Principal, authorize
 from jobplane.service.rpc.call import Call
+from jobplane.service.rpc.chunks import plain_chunk
 from jobplane.service.rpc.decoding import check, parse
 from jobplane.service.rpc.methods import Rpc
 from jobplane.service.status import DETAILS_KEY, Refusal, bug, refuse
@@ -166,11 +167,14 @@ class Pipeline:
         check(message, data)
         return message
 
-    async def _requests(self, call: Call, raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async def _requests(
+        self, call: Call, raw: AsyncIterator[bytes]
+    ) -> AsyncIterator[Message | memoryview]:
         """Only the first message of an upload names the project."""
         is_first = True
         async for data in raw:
-            yield self._checked(call, data, is_first=is_first)
+            chunk = None if is_first else plain_chunk(data, call.rpc.request)
+            yield self._checked(call, data, is_first=is_first) if chunk is None else chunk
             is_first = False
 
     async def _write(self, call: Call, context: Any, data: bytes) -> None:

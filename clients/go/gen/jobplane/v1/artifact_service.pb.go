@@ -622,10 +622,12 @@ func (*UploadArtifactRequest_Chunk) isUploadArtifactRequest_Part() {}
 
 type UploadArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The stored content, projects/{project}/artifacts/{sha256}.
+	// The stored content, projects/{project}/artifacts/{sha256}; unset while it is not complete.
 	Artifact *Artifact `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
 	// True when it was there before.
-	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	Deduplicated bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	// How many bytes of the content are here, from its start.
+	ReceivedBytes int64 `protobuf:"varint,3,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -674,20 +676,36 @@ func (x *UploadArtifactResponse) GetDeduplicated() bool {
 	return false
 }
 
+func (x *UploadArtifactResponse) GetReceivedBytes() int64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
 type UploadArtifactRequest_Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Project id.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// For display only; one line of at most 255 bytes without "/" and "\".
+	// For display only; a plain name of at most 255 bytes on every system: no "/", "\\" or
+	// ":" nor what looks like one, no control or formatting characters, no device name.
+	// Kept in Unicode form NFC, and from the first upload of the same content.
 	Filename string `protobuf:"bytes,2,opt,name=filename,proto3" json:"filename,omitempty"`
-	// type/subtype, default "application/octet-stream".
+	// type/subtype; by default by the filename, else "application/octet-stream".
 	MediaType string `protobuf:"bytes,3,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// SHA-256 of the whole content in lower-case hex; what arrives is held to it.
+	// SHA-256 of the whole content in lower-case hex; what arrives is held to it. Without it
+	// nothing is deduplicated or gone on with, and size_bytes is needed.
 	Sha256 string `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// Size of the whole content; what arrives is held to it. At most the server's limit.
+	// 0 when it is not known up front.
 	SizeBytes int64 `protobuf:"varint,5,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	// At most 64, as in SubmitJobRequest.
-	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where the first chunk belongs: at most the received_bytes that were answered before,
+	// else OUT_OF_RANGE, reason OFFSET_PAST_END. 0 starts again. Needs sha256.
+	Offset int64 `protobuf:"varint,7,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Only asks how much of the content is here; no chunks follow. Needs sha256.
+	AsksReceived  bool `protobuf:"varint,8,opt,name=asks_received,json=asksReceived,proto3" json:"asks_received,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,6 +782,20 @@ func (x *UploadArtifactRequest_Header) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *UploadArtifactRequest_Header) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadArtifactRequest_Header) GetAsksReceived() bool {
+	if x != nil {
+		return x.AsksReceived
+	}
+	return false
+}
+
 var File_jobplane_v1_artifact_service_proto protoreflect.FileDescriptor
 
 const file_jobplane_v1_artifact_service_proto_rawDesc = "" +
@@ -808,10 +840,11 @@ const file_jobplane_v1_artifact_service_proto_rawDesc = "" +
 	"\x11ReadTableResponse\x12,\n" +
 	"\x05table\x18\x01 \x01(\v2\x16.jobplane.v1.TableInfoR\x05table\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12.\n" +
-	"\x04rows\x18\x03 \x03(\v2\x1a.google.protobuf.ListValueR\x04rows\"\xc8\t\n" +
+	"\x04rows\x18\x03 \x03(\v2\x1a.google.protobuf.ListValueR\x04rows\"\x91\n" +
+	"\n" +
 	"\x15UploadArtifactRequest\x12C\n" +
 	"\x06header\x18\x01 \x01(\v2).jobplane.v1.UploadArtifactRequest.HeaderH\x00R\x06header\x12%\n" +
-	"\x05chunk\x18\x02 \x01(\fB\r\x90\xb5\x18\x01\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xb3\b\n" +
+	"\x05chunk\x18\x02 \x01(\fB\r\x90\xb5\x18\x01\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xfc\b\n" +
 	"\x06Header\x12\x83\x01\n" +
 	"\aproject\x18\x01 \x01(\tBi\xbaHf\xba\x01c\n" +
 	"\aproject\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches('^[a-z0-9][a-z0-9-]{0,62}$')R\aproject\x12\xe9\x01\n" +
@@ -820,21 +853,24 @@ const file_jobplane_v1_artifact_service_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x03 \x01(\tB\xbd\x01\xbaH\xb9\x01\xba\x01\xb5\x01\n" +
 	"\n" +
-	"media_type\x12*must be type/subtype, for example text/csv\x1a{this == '' || this.matches('^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}(; ?[a-z0-9-]+=[!-~]{1,64})?$')R\tmediaType\x12p\n" +
-	"\x06sha256\x18\x04 \x01(\tBX\xbaHU\xba\x01R\n" +
-	"\x06sha256\x12(must be 64 lower-case hexadecimal digits\x1a\x1ethis.matches('^[0-9a-f]{64}$')R\x06sha256\x12&\n" +
+	"media_type\x12*must be type/subtype, for example text/csv\x1a{this == '' || this.matches('^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}(; ?[a-z0-9-]+=[!-~]{1,64})?$')R\tmediaType\x12s\n" +
+	"\x06sha256\x18\x04 \x01(\tB[\xbaHX\xba\x01R\n" +
+	"\x06sha256\x12(must be 64 lower-case hexadecimal digits\x1a\x1ethis.matches('^[0-9a-f]{64}$')\xd8\x01\x01R\x06sha256\x12&\n" +
 	"\n" +
 	"size_bytes\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tsizeBytes\x12\x81\x02\n" +
 	"\x06labels\x18\x06 \x03(\v25.jobplane.v1.UploadArtifactRequest.Header.LabelsEntryB\xb1\x01\xbaH\xad\x01\x9a\x01\xa9\x01\x10@\"c\xba\x01`\n" +
 	"\tlabel_key\x12%must match [a-z0-9][a-z0-9_./-]{0,62}\x1a,this.matches('^[a-z0-9][a-z0-9_./-]{0,62}$')*@r\x03(\x80\x02\xba\x018\n" +
-	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\x06labels\x1a9\n" +
+	"\x06no_nul\x12\x14must not contain NUL\x1a\x18!this.contains('\\u0000')R\x06labels\x12\x1f\n" +
+	"\x06offset\x18\a \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12#\n" +
+	"\rasks_received\x18\b \x01(\bR\fasksReceived\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"o\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\x96\x01\n" +
 	"\x16UploadArtifactResponse\x121\n" +
 	"\bartifact\x18\x01 \x01(\v2\x15.jobplane.v1.ArtifactR\bartifact\x12\"\n" +
-	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated2\x8b\a\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\x12%\n" +
+	"\x0ereceived_bytes\x18\x03 \x01(\x03R\rreceivedBytes2\x8b\a\n" +
 	"\x0fArtifactService\x12\xb8\x01\n" +
 	"\rListArtifacts\x12!.jobplane.v1.ListArtifactsRequest\x1a\".jobplane.v1.ListArtifactsResponse\"`\x8a\xb5\x18\x04\b\x02\x10\x01\x90\x02\x01\x82\xd3\xe4\x93\x02O\x12(/v1/{parent=projects/*/jobs/*}/artifactsZ#\x12!/v1/{parent=projects/*}/artifacts\x12\xb3\x01\n" +
 	"\vGetArtifact\x12\x1f.jobplane.v1.GetArtifactRequest\x1a .jobplane.v1.GetArtifactResponse\"a\x8a\xb5\x18\x04\b\x02\x10\x01\x90\x02\x01\x82\xd3\xe4\x93\x02P\x12)/v1/{name=projects/*/jobs/*/artifacts/**}Z#\x12!/v1/{name=projects/*/artifacts/*}\x12\xc2\x01\n" +

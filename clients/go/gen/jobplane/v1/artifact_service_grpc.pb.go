@@ -42,6 +42,8 @@ type ArtifactServiceClient interface {
 	ReadTable(ctx context.Context, in *ReadTableRequest, opts ...grpc.CallOption) (*ReadTableResponse, error)
 	// UploadArtifact stores content by its digest, before a submit refers to it: a header,
 	// then chunks. Content that the project has already is answered after the header alone.
+	// An upload that broke off is gone on with: ask with asks_received, then send the rest
+	// with offset. What came of it is kept for a day by default.
 	// Over REST the body is one JSON message per line, bytes in base64.
 	UploadArtifact(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadArtifactRequest, UploadArtifactResponse], error)
 }
@@ -132,6 +134,8 @@ type ArtifactServiceServer interface {
 	ReadTable(context.Context, *ReadTableRequest) (*ReadTableResponse, error)
 	// UploadArtifact stores content by its digest, before a submit refers to it: a header,
 	// then chunks. Content that the project has already is answered after the header alone.
+	// An upload that broke off is gone on with: ask with asks_received, then send the rest
+	// with offset. What came of it is kept for a day by default.
 	// Over REST the body is one JSON message per line, bytes in base64.
 	UploadArtifact(grpc.ClientStreamingServer[UploadArtifactRequest, UploadArtifactResponse]) error
 	mustEmbedUnimplementedArtifactServiceServer()

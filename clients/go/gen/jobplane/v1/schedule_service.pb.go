@@ -24,7 +24,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OverlapPolicy says what a fire does while the job of the one before is not finished.
+// OverlapPolicy says what a fire does while a job of the schedule is not finished.
 type OverlapPolicy int32
 
 const (
@@ -32,9 +32,9 @@ const (
 	OverlapPolicy_OVERLAP_POLICY_UNSPECIFIED OverlapPolicy = 0
 	// Does not fire.
 	OverlapPolicy_OVERLAP_POLICY_SKIP OverlapPolicy = 1
-	// Keeps one fire waiting.
+	// Keeps one fire waiting, the latest.
 	OverlapPolicy_OVERLAP_POLICY_QUEUE_ONE OverlapPolicy = 2
-	// Cancels the job first.
+	// Cancels the job, and fires once it has ended.
 	OverlapPolicy_OVERLAP_POLICY_CANCEL_RUNNING OverlapPolicy = 3
 	// Runs side by side.
 	OverlapPolicy_OVERLAP_POLICY_ALLOW OverlapPolicy = 4
@@ -85,19 +85,185 @@ func (OverlapPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{0}
 }
 
+// Outcome may grow.
+type ScheduleFire_Outcome int32
+
+const (
+	ScheduleFire_OUTCOME_UNSPECIFIED ScheduleFire_Outcome = 0
+	// A job was submitted, or had been for this time.
+	ScheduleFire_OUTCOME_SUBMITTED ScheduleFire_Outcome = 1
+	// The job before was not finished, or another fire took its place.
+	ScheduleFire_OUTCOME_SKIPPED ScheduleFire_Outcome = 2
+	// Waits for the job before.
+	ScheduleFire_OUTCOME_WAITING ScheduleFire_Outcome = 3
+	// The server came to it too late.
+	ScheduleFire_OUTCOME_MISSED ScheduleFire_Outcome = 4
+	// The submit was refused; reason and message say why. It is not tried again.
+	ScheduleFire_OUTCOME_REFUSED ScheduleFire_Outcome = 5
+)
+
+// Enum value maps for ScheduleFire_Outcome.
+var (
+	ScheduleFire_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "OUTCOME_SUBMITTED",
+		2: "OUTCOME_SKIPPED",
+		3: "OUTCOME_WAITING",
+		4: "OUTCOME_MISSED",
+		5: "OUTCOME_REFUSED",
+	}
+	ScheduleFire_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"OUTCOME_SUBMITTED":   1,
+		"OUTCOME_SKIPPED":     2,
+		"OUTCOME_WAITING":     3,
+		"OUTCOME_MISSED":      4,
+		"OUTCOME_REFUSED":     5,
+	}
+)
+
+func (x ScheduleFire_Outcome) Enum() *ScheduleFire_Outcome {
+	p := new(ScheduleFire_Outcome)
+	*p = x
+	return p
+}
+
+func (x ScheduleFire_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ScheduleFire_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_jobplane_v1_schedule_service_proto_enumTypes[1].Descriptor()
+}
+
+func (ScheduleFire_Outcome) Type() protoreflect.EnumType {
+	return &file_jobplane_v1_schedule_service_proto_enumTypes[1]
+}
+
+func (x ScheduleFire_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ScheduleFire_Outcome.Descriptor instead.
+func (ScheduleFire_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// ScheduleFire is one decision: what became of a nominal time.
+type ScheduleFire struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Time that the cron expression names; of a trigger, the time of the call.
+	NominalTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=nominal_time,json=nominalTime,proto3" json:"nominal_time,omitempty"`
+	// Set when this stands for several nominal times in a row: the last of them.
+	LastNominalTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_nominal_time,json=lastNominalTime,proto3" json:"last_nominal_time,omitempty"`
+	DecideTime      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=decide_time,json=decideTime,proto3" json:"decide_time,omitempty"`
+	Outcome         ScheduleFire_Outcome   `protobuf:"varint,4,opt,name=outcome,proto3,enum=jobplane.v1.ScheduleFire_Outcome" json:"outcome,omitempty"`
+	// Name of the job that was submitted; of one that was skipped, the job that was in its way.
+	Job string `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
+	// UPPER_SNAKE; of a refusal, the reason of its error.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message       string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleFire) Reset() {
+	*x = ScheduleFire{}
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleFire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleFire) ProtoMessage() {}
+
+func (x *ScheduleFire) ProtoReflect() protoreflect.Message {
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleFire.ProtoReflect.Descriptor instead.
+func (*ScheduleFire) Descriptor() ([]byte, []int) {
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ScheduleFire) GetNominalTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NominalTime
+	}
+	return nil
+}
+
+func (x *ScheduleFire) GetLastNominalTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastNominalTime
+	}
+	return nil
+}
+
+func (x *ScheduleFire) GetDecideTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecideTime
+	}
+	return nil
+}
+
+func (x *ScheduleFire) GetOutcome() ScheduleFire_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ScheduleFire_OUTCOME_UNSPECIFIED
+}
+
+func (x *ScheduleFire) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ScheduleFire) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ScheduleFire) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Schedule fires SubmitJob with the key "{schedule}@{nominal time}", so that no time fires twice.
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// projects/{project}/schedules/{schedule_id}
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Five fields: minute, hour, day of month, month, day of week; names and ranges allowed.
+	// Five fields: minute, hour, day of month, month, day of week; names, ranges, steps and lists
+	// allowed, and L (last day), FRIL (last Friday) and MON#2 (second Monday).
 	Cron string `protobuf:"bytes,2,opt,name=cron,proto3" json:"cron,omitempty"`
-	// IANA zone, default "UTC". A time that a clock change skips fires once, right after it.
+	// IANA zone, default "UTC". A time that a clock change skips fires once, right after it; one
+	// that comes twice fires once, at first. With every hour of the day it names no time of day,
+	// and goes on through the repeated hour.
 	TimeZone      string        `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	OverlapPolicy OverlapPolicy `protobuf:"varint,4,opt,name=overlap_policy,json=overlapPolicy,proto3,enum=jobplane.v1.OverlapPolicy" json:"overlap_policy,omitempty"`
-	// How late a missed fire may still run; 0 s..31 d, default 60 s.
+	// How late a missed fire may still run; 0 s..31 d, default 60 s. Of several missed fires ALLOW
+	// runs each, in order; the other policies run the latest. Up to 30 s late is never missed.
 	CatchupWindow *durationpb.Duration `protobuf:"bytes,5,opt,name=catchup_window,json=catchupWindow,proto3" json:"catchup_window,omitempty"`
-	// Random delay added to each fire, 0 s..1 h, default 0 s.
+	// Delay of up to so much for each fire, the same whenever it is computed and never past the
+	// next nominal time; 0 s..1 h, default 0 s.
 	Jitter *durationpb.Duration `protobuf:"bytes,6,opt,name=jitter,proto3" json:"jitter,omitempty"`
 	// What to submit, held to the rules of SubmitJobRequest once its project is filled in;
 	// idempotency_key, job_id and validate_only must be unset.
@@ -106,9 +272,10 @@ type Schedule struct {
 	Paused bool `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Why it is paused; at most 1024 bytes.
 	PauseReason string `protobuf:"bytes,9,opt,name=pause_reason,json=pauseReason,proto3" json:"pause_reason,omitempty"`
-	// Pauses after this many failed jobs in a row, at most 1000; 0 means never.
+	// Pauses after this many failed jobs in a row, at most 1000; 0 means never. Cancelled jobs
+	// and refused submits do not count.
 	PauseAfterFailures int32 `protobuf:"varint,10,opt,name=pause_after_failures,json=pauseAfterFailures,proto3" json:"pause_after_failures,omitempty"`
-	// Next five fire times; set by the server.
+	// Next five fire times, with jitter; none while paused. Set by the server.
 	NextTimes []*timestamppb.Timestamp `protobuf:"bytes,11,rep,name=next_times,json=nextTimes,proto3" json:"next_times,omitempty"`
 	// Names of the last ten jobs, newest first; set by the server.
 	RecentJobs []string `protobuf:"bytes,12,rep,name=recent_jobs,json=recentJobs,proto3" json:"recent_jobs,omitempty"`
@@ -119,14 +286,16 @@ type Schedule struct {
 	// Set by the server.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Principal whose rights the fired jobs have; set by the server.
-	Creator       string `protobuf:"bytes,16,opt,name=creator,proto3" json:"creator,omitempty"`
+	Creator string `protobuf:"bytes,16,opt,name=creator,proto3" json:"creator,omitempty"`
+	// What became of the last ten nominal times, newest first; set by the server.
+	RecentFires   []*ScheduleFire `protobuf:"bytes,17,rep,name=recent_fires,json=recentFires,proto3" json:"recent_fires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[0]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -138,7 +307,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[0]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -151,7 +320,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{0}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Schedule) GetName() string {
@@ -266,6 +435,13 @@ func (x *Schedule) GetCreator() string {
 	return ""
 }
 
+func (x *Schedule) GetRecentFires() []*ScheduleFire {
+	if x != nil {
+		return x.RecentFires
+	}
+	return nil
+}
+
 type CreateScheduleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Project id.
@@ -280,7 +456,7 @@ type CreateScheduleRequest struct {
 
 func (x *CreateScheduleRequest) Reset() {
 	*x = CreateScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[1]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +468,7 @@ func (x *CreateScheduleRequest) String() string {
 func (*CreateScheduleRequest) ProtoMessage() {}
 
 func (x *CreateScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[1]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +481,7 @@ func (x *CreateScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateScheduleRequest.ProtoReflect.Descriptor instead.
 func (*CreateScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{1}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CreateScheduleRequest) GetProject() string {
@@ -338,7 +514,7 @@ type CreateScheduleResponse struct {
 
 func (x *CreateScheduleResponse) Reset() {
 	*x = CreateScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[2]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +526,7 @@ func (x *CreateScheduleResponse) String() string {
 func (*CreateScheduleResponse) ProtoMessage() {}
 
 func (x *CreateScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[2]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +539,7 @@ func (x *CreateScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateScheduleResponse.ProtoReflect.Descriptor instead.
 func (*CreateScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{2}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateScheduleResponse) GetSchedule() *Schedule {
@@ -383,7 +559,7 @@ type GetScheduleRequest struct {
 
 func (x *GetScheduleRequest) Reset() {
 	*x = GetScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[3]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +571,7 @@ func (x *GetScheduleRequest) String() string {
 func (*GetScheduleRequest) ProtoMessage() {}
 
 func (x *GetScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[3]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +584,7 @@ func (x *GetScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetScheduleRequest.ProtoReflect.Descriptor instead.
 func (*GetScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{3}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetScheduleRequest) GetName() string {
@@ -427,7 +603,7 @@ type GetScheduleResponse struct {
 
 func (x *GetScheduleResponse) Reset() {
 	*x = GetScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[4]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +615,7 @@ func (x *GetScheduleResponse) String() string {
 func (*GetScheduleResponse) ProtoMessage() {}
 
 func (x *GetScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[4]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +628,7 @@ func (x *GetScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetScheduleResponse.ProtoReflect.Descriptor instead.
 func (*GetScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{4}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetScheduleResponse) GetSchedule() *Schedule {
@@ -476,7 +652,7 @@ type ListSchedulesRequest struct {
 
 func (x *ListSchedulesRequest) Reset() {
 	*x = ListSchedulesRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[5]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +664,7 @@ func (x *ListSchedulesRequest) String() string {
 func (*ListSchedulesRequest) ProtoMessage() {}
 
 func (x *ListSchedulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[5]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +677,7 @@ func (x *ListSchedulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSchedulesRequest.ProtoReflect.Descriptor instead.
 func (*ListSchedulesRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{5}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListSchedulesRequest) GetProject() string {
@@ -537,7 +713,7 @@ type ListSchedulesResponse struct {
 
 func (x *ListSchedulesResponse) Reset() {
 	*x = ListSchedulesResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[6]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +725,7 @@ func (x *ListSchedulesResponse) String() string {
 func (*ListSchedulesResponse) ProtoMessage() {}
 
 func (x *ListSchedulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[6]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +738,7 @@ func (x *ListSchedulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSchedulesResponse.ProtoReflect.Descriptor instead.
 func (*ListSchedulesResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{6}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListSchedulesResponse) GetSchedules() []*Schedule {
@@ -593,7 +769,7 @@ type UpdateScheduleRequest struct {
 
 func (x *UpdateScheduleRequest) Reset() {
 	*x = UpdateScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[7]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +781,7 @@ func (x *UpdateScheduleRequest) String() string {
 func (*UpdateScheduleRequest) ProtoMessage() {}
 
 func (x *UpdateScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[7]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +794,7 @@ func (x *UpdateScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateScheduleRequest.ProtoReflect.Descriptor instead.
 func (*UpdateScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{7}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateScheduleRequest) GetSchedule() *Schedule {
@@ -644,7 +820,7 @@ type UpdateScheduleResponse struct {
 
 func (x *UpdateScheduleResponse) Reset() {
 	*x = UpdateScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[8]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +832,7 @@ func (x *UpdateScheduleResponse) String() string {
 func (*UpdateScheduleResponse) ProtoMessage() {}
 
 func (x *UpdateScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[8]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +845,7 @@ func (x *UpdateScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateScheduleResponse.ProtoReflect.Descriptor instead.
 func (*UpdateScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{8}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateScheduleResponse) GetSchedule() *Schedule {
@@ -689,7 +865,7 @@ type DeleteScheduleRequest struct {
 
 func (x *DeleteScheduleRequest) Reset() {
 	*x = DeleteScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[9]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +877,7 @@ func (x *DeleteScheduleRequest) String() string {
 func (*DeleteScheduleRequest) ProtoMessage() {}
 
 func (x *DeleteScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[9]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +890,7 @@ func (x *DeleteScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteScheduleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{9}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteScheduleRequest) GetName() string {
@@ -733,7 +909,7 @@ type DeleteScheduleResponse struct {
 
 func (x *DeleteScheduleResponse) Reset() {
 	*x = DeleteScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[10]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +921,7 @@ func (x *DeleteScheduleResponse) String() string {
 func (*DeleteScheduleResponse) ProtoMessage() {}
 
 func (x *DeleteScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[10]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +934,7 @@ func (x *DeleteScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteScheduleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{10}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{11}
 }
 
 type TriggerScheduleRequest struct {
@@ -773,7 +949,7 @@ type TriggerScheduleRequest struct {
 
 func (x *TriggerScheduleRequest) Reset() {
 	*x = TriggerScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[11]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +961,7 @@ func (x *TriggerScheduleRequest) String() string {
 func (*TriggerScheduleRequest) ProtoMessage() {}
 
 func (x *TriggerScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[11]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +974,7 @@ func (x *TriggerScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerScheduleRequest.ProtoReflect.Descriptor instead.
 func (*TriggerScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{11}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TriggerScheduleRequest) GetName() string {
@@ -824,7 +1000,7 @@ type TriggerScheduleResponse struct {
 
 func (x *TriggerScheduleResponse) Reset() {
 	*x = TriggerScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[12]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +1012,7 @@ func (x *TriggerScheduleResponse) String() string {
 func (*TriggerScheduleResponse) ProtoMessage() {}
 
 func (x *TriggerScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[12]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +1025,7 @@ func (x *TriggerScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerScheduleResponse.ProtoReflect.Descriptor instead.
 func (*TriggerScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{12}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TriggerScheduleResponse) GetSubmitted() *SubmitJobResponse {
@@ -875,7 +1051,7 @@ type PreviewScheduleRequest struct {
 
 func (x *PreviewScheduleRequest) Reset() {
 	*x = PreviewScheduleRequest{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[13]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1063,7 @@ func (x *PreviewScheduleRequest) String() string {
 func (*PreviewScheduleRequest) ProtoMessage() {}
 
 func (x *PreviewScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[13]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1076,7 @@ func (x *PreviewScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewScheduleRequest.ProtoReflect.Descriptor instead.
 func (*PreviewScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{13}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PreviewScheduleRequest) GetCron() string {
@@ -941,7 +1117,7 @@ type PreviewScheduleResponse struct {
 
 func (x *PreviewScheduleResponse) Reset() {
 	*x = PreviewScheduleResponse{}
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[14]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1129,7 @@ func (x *PreviewScheduleResponse) String() string {
 func (*PreviewScheduleResponse) ProtoMessage() {}
 
 func (x *PreviewScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[14]
+	mi := &file_jobplane_v1_schedule_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1142,7 @@ func (x *PreviewScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewScheduleResponse.ProtoReflect.Descriptor instead.
 func (*PreviewScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{14}
+	return file_jobplane_v1_schedule_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PreviewScheduleResponse) GetTimes() []*timestamppb.Timestamp {
@@ -980,7 +1156,23 @@ var File_jobplane_v1_schedule_service_proto protoreflect.FileDescriptor
 
 const file_jobplane_v1_schedule_service_proto_rawDesc = "" +
 	"\n" +
-	"\"jobplane/v1/schedule_service.proto\x12\vjobplane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djobplane/v1/job_service.proto\x1a\x19jobplane/v1/options.proto\"\xab\v\n" +
+	"\"jobplane/v1/schedule_service.proto\x12\vjobplane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djobplane/v1/job_service.proto\x1a\x19jobplane/v1/options.proto\"\xe2\x03\n" +
+	"\fScheduleFire\x12=\n" +
+	"\fnominal_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vnominalTime\x12F\n" +
+	"\x11last_nominal_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastNominalTime\x12;\n" +
+	"\vdecide_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"decideTime\x12;\n" +
+	"\aoutcome\x18\x04 \x01(\x0e2!.jobplane.v1.ScheduleFire.OutcomeR\aoutcome\x12\x10\n" +
+	"\x03job\x18\x05 \x01(\tR\x03job\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\x8c\x01\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11OUTCOME_SUBMITTED\x10\x01\x12\x13\n" +
+	"\x0fOUTCOME_SKIPPED\x10\x02\x12\x13\n" +
+	"\x0fOUTCOME_WAITING\x10\x03\x12\x12\n" +
+	"\x0eOUTCOME_MISSED\x10\x04\x12\x13\n" +
+	"\x0fOUTCOME_REFUSED\x10\x05\"\xe9\v\n" +
 	"\bSchedule\x12\xe0\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xcb\x01\xbaH\xc7\x01\xba\x01\xc3\x01\n" +
 	"\rschedule_name\x12Fmust be projects/{project}/schedules/{schedule_id}, or empty on create\x1ajthis == '' || this.matches('^projects/[a-z0-9][a-z0-9-]{0,62}/schedules/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')R\x04name\x12\xc6\x01\n" +
@@ -1009,7 +1201,8 @@ const file_jobplane_v1_schedule_service_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x18\n" +
-	"\acreator\x18\x10 \x01(\tR\acreator\"\xe5\x02\n" +
+	"\acreator\x18\x10 \x01(\tR\acreator\x12<\n" +
+	"\frecent_fires\x18\x11 \x03(\v2\x19.jobplane.v1.ScheduleFireR\vrecentFires\"\xe5\x02\n" +
 	"\x15CreateScheduleRequest\x12\x83\x01\n" +
 	"\aproject\x18\x01 \x01(\tBi\xbaHf\xba\x01c\n" +
 	"\aproject\x12-must be a project id: [a-z0-9][a-z0-9-]{0,62}\x1a)this.matches('^[a-z0-9][a-z0-9-]{0,62}$')R\aproject\x12\x8a\x01\n" +
@@ -1088,68 +1281,75 @@ func file_jobplane_v1_schedule_service_proto_rawDescGZIP() []byte {
 	return file_jobplane_v1_schedule_service_proto_rawDescData
 }
 
-var file_jobplane_v1_schedule_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_jobplane_v1_schedule_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_jobplane_v1_schedule_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_jobplane_v1_schedule_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_jobplane_v1_schedule_service_proto_goTypes = []any{
 	(OverlapPolicy)(0),              // 0: jobplane.v1.OverlapPolicy
-	(*Schedule)(nil),                // 1: jobplane.v1.Schedule
-	(*CreateScheduleRequest)(nil),   // 2: jobplane.v1.CreateScheduleRequest
-	(*CreateScheduleResponse)(nil),  // 3: jobplane.v1.CreateScheduleResponse
-	(*GetScheduleRequest)(nil),      // 4: jobplane.v1.GetScheduleRequest
-	(*GetScheduleResponse)(nil),     // 5: jobplane.v1.GetScheduleResponse
-	(*ListSchedulesRequest)(nil),    // 6: jobplane.v1.ListSchedulesRequest
-	(*ListSchedulesResponse)(nil),   // 7: jobplane.v1.ListSchedulesResponse
-	(*UpdateScheduleRequest)(nil),   // 8: jobplane.v1.UpdateScheduleRequest
-	(*UpdateScheduleResponse)(nil),  // 9: jobplane.v1.UpdateScheduleResponse
-	(*DeleteScheduleRequest)(nil),   // 10: jobplane.v1.DeleteScheduleRequest
-	(*DeleteScheduleResponse)(nil),  // 11: jobplane.v1.DeleteScheduleResponse
-	(*TriggerScheduleRequest)(nil),  // 12: jobplane.v1.TriggerScheduleRequest
-	(*TriggerScheduleResponse)(nil), // 13: jobplane.v1.TriggerScheduleResponse
-	(*PreviewScheduleRequest)(nil),  // 14: jobplane.v1.PreviewScheduleRequest
-	(*PreviewScheduleResponse)(nil), // 15: jobplane.v1.PreviewScheduleResponse
-	(*durationpb.Duration)(nil),     // 16: google.protobuf.Duration
-	(*SubmitJobRequest)(nil),        // 17: jobplane.v1.SubmitJobRequest
+	(ScheduleFire_Outcome)(0),       // 1: jobplane.v1.ScheduleFire.Outcome
+	(*ScheduleFire)(nil),            // 2: jobplane.v1.ScheduleFire
+	(*Schedule)(nil),                // 3: jobplane.v1.Schedule
+	(*CreateScheduleRequest)(nil),   // 4: jobplane.v1.CreateScheduleRequest
+	(*CreateScheduleResponse)(nil),  // 5: jobplane.v1.CreateScheduleResponse
+	(*GetScheduleRequest)(nil),      // 6: jobplane.v1.GetScheduleRequest
+	(*GetScheduleResponse)(nil),     // 7: jobplane.v1.GetScheduleResponse
+	(*ListSchedulesRequest)(nil),    // 8: jobplane.v1.ListSchedulesRequest
+	(*ListSchedulesResponse)(nil),   // 9: jobplane.v1.ListSchedulesResponse
+	(*UpdateScheduleRequest)(nil),   // 10: jobplane.v1.UpdateScheduleRequest
+	(*UpdateScheduleResponse)(nil),  // 11: jobplane.v1.UpdateScheduleResponse
+	(*DeleteScheduleRequest)(nil),   // 12: jobplane.v1.DeleteScheduleRequest
+	(*DeleteScheduleResponse)(nil),  // 13: jobplane.v1.DeleteScheduleResponse
+	(*TriggerScheduleRequest)(nil),  // 14: jobplane.v1.TriggerScheduleRequest
+	(*TriggerScheduleResponse)(nil), // 15: jobplane.v1.TriggerScheduleResponse
+	(*PreviewScheduleRequest)(nil),  // 16: jobplane.v1.PreviewScheduleRequest
+	(*PreviewScheduleResponse)(nil), // 17: jobplane.v1.PreviewScheduleResponse
 	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),   // 19: google.protobuf.FieldMask
-	(*SubmitJobResponse)(nil),       // 20: jobplane.v1.SubmitJobResponse
+	(*durationpb.Duration)(nil),     // 19: google.protobuf.Duration
+	(*SubmitJobRequest)(nil),        // 20: jobplane.v1.SubmitJobRequest
+	(*fieldmaskpb.FieldMask)(nil),   // 21: google.protobuf.FieldMask
+	(*SubmitJobResponse)(nil),       // 22: jobplane.v1.SubmitJobResponse
 }
 var file_jobplane_v1_schedule_service_proto_depIdxs = []int32{
-	0,  // 0: jobplane.v1.Schedule.overlap_policy:type_name -> jobplane.v1.OverlapPolicy
-	16, // 1: jobplane.v1.Schedule.catchup_window:type_name -> google.protobuf.Duration
-	16, // 2: jobplane.v1.Schedule.jitter:type_name -> google.protobuf.Duration
-	17, // 3: jobplane.v1.Schedule.template:type_name -> jobplane.v1.SubmitJobRequest
-	18, // 4: jobplane.v1.Schedule.next_times:type_name -> google.protobuf.Timestamp
-	18, // 5: jobplane.v1.Schedule.create_time:type_name -> google.protobuf.Timestamp
-	18, // 6: jobplane.v1.Schedule.update_time:type_name -> google.protobuf.Timestamp
-	1,  // 7: jobplane.v1.CreateScheduleRequest.schedule:type_name -> jobplane.v1.Schedule
-	1,  // 8: jobplane.v1.CreateScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
-	1,  // 9: jobplane.v1.GetScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
-	1,  // 10: jobplane.v1.ListSchedulesResponse.schedules:type_name -> jobplane.v1.Schedule
-	1,  // 11: jobplane.v1.UpdateScheduleRequest.schedule:type_name -> jobplane.v1.Schedule
-	19, // 12: jobplane.v1.UpdateScheduleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 13: jobplane.v1.UpdateScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
-	20, // 14: jobplane.v1.TriggerScheduleResponse.submitted:type_name -> jobplane.v1.SubmitJobResponse
-	18, // 15: jobplane.v1.PreviewScheduleRequest.after:type_name -> google.protobuf.Timestamp
-	18, // 16: jobplane.v1.PreviewScheduleResponse.times:type_name -> google.protobuf.Timestamp
-	2,  // 17: jobplane.v1.ScheduleService.CreateSchedule:input_type -> jobplane.v1.CreateScheduleRequest
-	4,  // 18: jobplane.v1.ScheduleService.GetSchedule:input_type -> jobplane.v1.GetScheduleRequest
-	6,  // 19: jobplane.v1.ScheduleService.ListSchedules:input_type -> jobplane.v1.ListSchedulesRequest
-	8,  // 20: jobplane.v1.ScheduleService.UpdateSchedule:input_type -> jobplane.v1.UpdateScheduleRequest
-	10, // 21: jobplane.v1.ScheduleService.DeleteSchedule:input_type -> jobplane.v1.DeleteScheduleRequest
-	12, // 22: jobplane.v1.ScheduleService.TriggerSchedule:input_type -> jobplane.v1.TriggerScheduleRequest
-	14, // 23: jobplane.v1.ScheduleService.PreviewSchedule:input_type -> jobplane.v1.PreviewScheduleRequest
-	3,  // 24: jobplane.v1.ScheduleService.CreateSchedule:output_type -> jobplane.v1.CreateScheduleResponse
-	5,  // 25: jobplane.v1.ScheduleService.GetSchedule:output_type -> jobplane.v1.GetScheduleResponse
-	7,  // 26: jobplane.v1.ScheduleService.ListSchedules:output_type -> jobplane.v1.ListSchedulesResponse
-	9,  // 27: jobplane.v1.ScheduleService.UpdateSchedule:output_type -> jobplane.v1.UpdateScheduleResponse
-	11, // 28: jobplane.v1.ScheduleService.DeleteSchedule:output_type -> jobplane.v1.DeleteScheduleResponse
-	13, // 29: jobplane.v1.ScheduleService.TriggerSchedule:output_type -> jobplane.v1.TriggerScheduleResponse
-	15, // 30: jobplane.v1.ScheduleService.PreviewSchedule:output_type -> jobplane.v1.PreviewScheduleResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 0: jobplane.v1.ScheduleFire.nominal_time:type_name -> google.protobuf.Timestamp
+	18, // 1: jobplane.v1.ScheduleFire.last_nominal_time:type_name -> google.protobuf.Timestamp
+	18, // 2: jobplane.v1.ScheduleFire.decide_time:type_name -> google.protobuf.Timestamp
+	1,  // 3: jobplane.v1.ScheduleFire.outcome:type_name -> jobplane.v1.ScheduleFire.Outcome
+	0,  // 4: jobplane.v1.Schedule.overlap_policy:type_name -> jobplane.v1.OverlapPolicy
+	19, // 5: jobplane.v1.Schedule.catchup_window:type_name -> google.protobuf.Duration
+	19, // 6: jobplane.v1.Schedule.jitter:type_name -> google.protobuf.Duration
+	20, // 7: jobplane.v1.Schedule.template:type_name -> jobplane.v1.SubmitJobRequest
+	18, // 8: jobplane.v1.Schedule.next_times:type_name -> google.protobuf.Timestamp
+	18, // 9: jobplane.v1.Schedule.create_time:type_name -> google.protobuf.Timestamp
+	18, // 10: jobplane.v1.Schedule.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 11: jobplane.v1.Schedule.recent_fires:type_name -> jobplane.v1.ScheduleFire
+	3,  // 12: jobplane.v1.CreateScheduleRequest.schedule:type_name -> jobplane.v1.Schedule
+	3,  // 13: jobplane.v1.CreateScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
+	3,  // 14: jobplane.v1.GetScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
+	3,  // 15: jobplane.v1.ListSchedulesResponse.schedules:type_name -> jobplane.v1.Schedule
+	3,  // 16: jobplane.v1.UpdateScheduleRequest.schedule:type_name -> jobplane.v1.Schedule
+	21, // 17: jobplane.v1.UpdateScheduleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	3,  // 18: jobplane.v1.UpdateScheduleResponse.schedule:type_name -> jobplane.v1.Schedule
+	22, // 19: jobplane.v1.TriggerScheduleResponse.submitted:type_name -> jobplane.v1.SubmitJobResponse
+	18, // 20: jobplane.v1.PreviewScheduleRequest.after:type_name -> google.protobuf.Timestamp
+	18, // 21: jobplane.v1.PreviewScheduleResponse.times:type_name -> google.protobuf.Timestamp
+	4,  // 22: jobplane.v1.ScheduleService.CreateSchedule:input_type -> jobplane.v1.CreateScheduleRequest
+	6,  // 23: jobplane.v1.ScheduleService.GetSchedule:input_type -> jobplane.v1.GetScheduleRequest
+	8,  // 24: jobplane.v1.ScheduleService.ListSchedules:input_type -> jobplane.v1.ListSchedulesRequest
+	10, // 25: jobplane.v1.ScheduleService.UpdateSchedule:input_type -> jobplane.v1.UpdateScheduleRequest
+	12, // 26: jobplane.v1.ScheduleService.DeleteSchedule:input_type -> jobplane.v1.DeleteScheduleRequest
+	14, // 27: jobplane.v1.ScheduleService.TriggerSchedule:input_type -> jobplane.v1.TriggerScheduleRequest
+	16, // 28: jobplane.v1.ScheduleService.PreviewSchedule:input_type -> jobplane.v1.PreviewScheduleRequest
+	5,  // 29: jobplane.v1.ScheduleService.CreateSchedule:output_type -> jobplane.v1.CreateScheduleResponse
+	7,  // 30: jobplane.v1.ScheduleService.GetSchedule:output_type -> jobplane.v1.GetScheduleResponse
+	9,  // 31: jobplane.v1.ScheduleService.ListSchedules:output_type -> jobplane.v1.ListSchedulesResponse
+	11, // 32: jobplane.v1.ScheduleService.UpdateSchedule:output_type -> jobplane.v1.UpdateScheduleResponse
+	13, // 33: jobplane.v1.ScheduleService.DeleteSchedule:output_type -> jobplane.v1.DeleteScheduleResponse
+	15, // 34: jobplane.v1.ScheduleService.TriggerSchedule:output_type -> jobplane.v1.TriggerScheduleResponse
+	17, // 35: jobplane.v1.ScheduleService.PreviewSchedule:output_type -> jobplane.v1.PreviewScheduleResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_jobplane_v1_schedule_service_proto_init() }
@@ -1164,8 +1364,8 @@ func file_jobplane_v1_schedule_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobplane_v1_schedule_service_proto_rawDesc), len(file_jobplane_v1_schedule_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   15,
+			NumEnums:      2,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

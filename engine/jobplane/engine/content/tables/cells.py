@@ -13,7 +13,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-Encode = Callable[[Any], bytes]
+# Values of a table have any type there is.
+# pyright: standard
 
 # Above it a double has no place for every whole number.
 MAX_EXACT_INT = 2**53
@@ -24,15 +25,17 @@ _DOUBLE = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _BOOLS = {"true": _TRUE, "True": _TRUE, "false": _FALSE, "False": _FALSE}
 _pack_double = struct.Struct("<d").pack
 _EXACT_DIGITS = 15
+_INT64_DIGITS = 20
+_SEVEN_BITS = 0x7F
 
 
 def varint(number: int) -> bytes:
     """A length as protobuf writes it."""
-    if number < 0x80:
+    if number <= _SEVEN_BITS:
         return bytes((number,))
     encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
+    while number > _SEVEN_BITS:
+        encoded.append(number & _SEVEN_BITS | 0x80)
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
@@ -64,7 +67,7 @@ def int_cell(number: int) -> bytes:
 def csv_int(text: str) -> bytes:
     """The text of a column of whole numbers."""
     if _INT.fullmatch(text) and text != "-0":
-        return int_cell(int(text)) if len(text) <= 20 else text_cell(text)
+        return int_cell(int(text)) if len(text) <= _INT64_DIGITS else text_cell(text)
     return text_cell(text) if text else NULL
 
 
@@ -102,7 +105,7 @@ CSV_CELLS: Mapping[str, Callable[[str], bytes]] = {
 }
 
 
-def any_cell(value: Any) -> bytes:  # noqa: PLR0911  one line for each type
+def any_cell(value: Any) -> bytes:  # noqa: C901, PLR0911  one line for each type
     """A Python value of any Arrow type."""
     match value:
         case None:
@@ -121,9 +124,9 @@ def any_cell(value: Any) -> bytes:  # noqa: PLR0911  one line for each type
             return text_cell(value.isoformat())
         case timedelta():
             return text_cell(f"{value / timedelta(seconds=1)!r}s")
-        case Mapping():
+        case dict():
             return _struct_cell(value)
-        case list() | tuple():
+        case list():
             return _list_cell(value)
         case _:
             return text_cell(str(value))

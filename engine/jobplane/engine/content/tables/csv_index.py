@@ -31,6 +31,7 @@ _NUMBER = re.compile(
 )
 _BOOL = frozenset({"true", "false", "True", "False"})
 _INT64 = 2**63
+_INT64_DIGITS = 20
 
 
 def build(path: Path) -> CsvIndex:
@@ -38,6 +39,7 @@ def build(path: Path) -> CsvIndex:
     csv.field_size_limit(MAX_CELL_BYTES)
     with path.open("rb") as source:
         size = source.seek(0, io.SEEK_END)
+        source.seek(0)
         delimiter, newline, start = _dialect(source)
         boundaries = Boundaries(delimiter=delimiter, newline=newline)
         offsets: list[int] = []
@@ -47,11 +49,14 @@ def build(path: Path) -> CsvIndex:
         for block, at, begins, ends in boundaries.records(source, start):
             if header is None:
                 first = block[int(begins[0]) : int(ends[0])]
-                header, begins = _header(cells_of(first, delimiter)), begins[1:]
+                header = _header(cells_of(first, delimiter))
+                rows = begins[1:]
+            else:
+                rows = begins
             # The next row that an offset is kept of.
             skip = -count % STRIDE
-            offsets += (begins[skip::STRIDE] + at).tolist()
-            count += len(begins)
+            offsets += (rows[skip::STRIDE] + at).tolist()
+            count += len(rows)
         names = header or []
         types = _types(source, names, offsets, boundaries, delimiter)
     return CsvIndex(
@@ -104,7 +109,7 @@ def _split(text: str, delimiter: str) -> list[str]:
 def _dialect(source: BinaryIO) -> tuple[str, bytes, int]:
     """Delimiter, line end and offset of the header."""
     head = source.read(_HEAD_BYTES)
-    if head.startswith(_FOREIGN) or b"\0" in head[:1024]:
+    if head.startswith(_FOREIGN) or b"\0" in head.split(b"\n", 1)[0]:
         raise TableError("the content is binary, and no Parquet")
     start = len(_BOM) if head.startswith(_BOM) else 0
     newline = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
@@ -148,9 +153,7 @@ def _types(
     return [_type(values) for values in columns]
 
 
-def rows_from(
-    source: BinaryIO, offset: int, boundaries: Boundaries, count: int
-) -> Iterable[bytes]:
+def rows_from(source: BinaryIO, offset: int, boundaries: Boundaries, count: int) -> Iterable[bytes]:
     """At most so many records from an offset on."""
     source.seek(offset)
     for block, _, begins, ends in boundaries.records(source, offset):
@@ -173,7 +176,9 @@ def _type(values: Sequence[str]) -> str:
 
 
 def _is_int64(value: str) -> bool:
-    return bool(_INT.fullmatch(value)) and -_INT64 <= int(value[:21]) < _INT64 and len(value) <= 20
+    if len(value) > _INT64_DIGITS or not _INT.fullmatch(value):
+        return False
+    return -_INT64 <= int(value) < _INT64
 
 
 def _is_wide(value: str) -> bool:

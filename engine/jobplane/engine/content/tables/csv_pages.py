@@ -33,9 +33,7 @@ def page(request: PageRequest, index: CsvIndex) -> list[bytes]:
     rows: list[bytes] = []
     used = 0
     with Path(request.path).open("rb") as source:
-        records = rows_from(
-            source, index.offsets[nearest], boundaries, skipped + request.limit
-        )
+        records = rows_from(source, index.offsets[nearest], boundaries, skipped + request.limit)
         for record in islice(records, skipped, None):
             cells = cells_of(record, delimiter)
             width = len(cells)

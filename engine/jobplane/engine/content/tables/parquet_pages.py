@@ -26,8 +26,8 @@ class ParquetTable:
     """One open Parquet file."""
 
     def __init__(self, path: str) -> None:
-        import pyarrow as pa  # noqa: PLC0415  only where a Parquet file is read
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415  ships no types; only where a Parquet file is read
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415  the same
 
         self._path = path
         try:

@@ -82,9 +82,7 @@ def _make_room(held: dict[str, Any]) -> None:
         del held[next(iter(held))]
 
 
-def _told(
-    row_count: int, columns: tuple[tuple[str, str], ...], rows: list[bytes]
-) -> Answer:
+def _told(row_count: int, columns: tuple[tuple[str, str], ...], rows: list[bytes]) -> Answer:
     return Answer(row_count, columns, tuple(map(len, rows)))
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -120,7 +120,7 @@ class Workers:
             worker.end()
 
     @contextmanager
-    def _worker(self, timeout_s: float) -> Iterator[_Worker]:
+    def _worker(self, timeout_s: float) -> Generator[_Worker]:
         if not self._seats.acquire(timeout=timeout_s):
             raise WorkersBusyError("every reader of tables is busy")
         try:

@@ -15,7 +15,117 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobplane/v1/schedule_service.proto.
  */
 export const file_jobplane_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJqb2JwbGFuZS92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtqb2JwbGFuZS52MSL+CQoIU2NoZWR1bGUS2gEKBG5hbWUYASABKAlCywG6SMcBugHDAQoNc2NoZWR1bGVfbmFtZRJGbXVzdCBiZSBwcm9qZWN0cy97cHJvamVjdH0vc2NoZWR1bGVzL3tzY2hlZHVsZV9pZH0sIG9yIGVtcHR5IG9uIGNyZWF0ZRpqdGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15wcm9qZWN0cy9bYS16MC05XVthLXowLTktXXswLDYyfS9zY2hlZHVsZXMvW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKRLAAQoEY3JvbhgCIAEoCUKxAbpIrQG6AakBCgRjcm9uEkptdXN0IGhhdmUgZml2ZSBmaWVsZHMsIGZvciBleGFtcGxlIDAgNiAqICogTU9OLUZSSSwgYXQgbW9zdCAyNTYgY2hhcmFjdGVycxpVdGhpcy5zaXplKCkgPD0gMjU2ICYmIHRoaXMubWF0Y2hlcygnXlswLTlBLVphLXoqLyw/I0wtXSsoICtbMC05QS1aYS16Ki8sPyNMLV0rKXs0fSQnKRKVAQoJdGltZV96b25lGAMgASgJQoEBukh+ugF7Cgl0aW1lX3pvbmUSL211c3QgYmUgYW4gSUFOQSB6b25lLCBmb3IgZXhhbXBsZSBFdXJvcGUvQmVybGluGj10aGlzID09ICcnIHx8IHRoaXMubWF0Y2hlcygnXltBLVphLXpdW0EtWmEtejAtOV8rLy1dezAsNjJ9JCcpEjwKDm92ZXJsYXBfcG9saWN5GAQgASgOMhouam9icGxhbmUudjEuT3ZlcmxhcFBvbGljeUIIukgFggECEAESQgoOY2F0Y2h1cF93aW5kb3cYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCIC9owEyABI4CgZqaXR0ZXIYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCJAcMgASNwoIdGVtcGxhdGUYByABKAsyHS5qb2JwbGFuZS52MS5TdWJtaXRKb2JSZXF1ZXN0Qga6SAPYAQMSDgoGcGF1c2VkGAggASgIElkKDHBhdXNlX3JlYXNvbhgJIAEoCUJDukhAcgMogAi6ATgKBm5vX251bBIUbXVzdCBub3QgY29udGFpbiBOVUwaGCF0aGlzLmNvbnRhaW5zKCdcdTAwMDAnKRIoChRwYXVzZV9hZnRlcl9mYWlsdXJlcxgKIAEoBUIKukgHGgUY6AcoABIuCgpuZXh0X3RpbWVzGAsgAygLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtyZWNlbnRfam9icxgMIAMoCRJ4CgRldGFnGA0gASgJQmq6SGdyAyiAAboBXwoIb25lX2xpbmUSK211c3QgYmUgb25lIGxpbmUgd2l0aG91dCBjb250cm9sIGNoYXJhY3RlcnMaJnRoaXMubWF0Y2hlcygnXlteXFx4MDAtXFx4MWZcXHg3Zl0qJCcpEi8KC2NyZWF0ZV90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHY3JlYXRvchgQIAEoCSLEAgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EnoKB3Byb2plY3QYASABKAlCabpIZroBYwoHcHJvamVjdBItbXVzdCBiZSBhIHByb2plY3QgaWQ6IFthLXowLTldW2EtejAtOS1dezAsNjJ9Gil0aGlzLm1hdGNoZXMoJ15bYS16MC05XVthLXowLTktXXswLDYyfSQnKRJ+CgtzY2hlZHVsZV9pZBgCIAEoCUJpukhmugFjCgJpZBIqbXVzdCBtYXRjaCBbQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9GjF0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcpEi8KCHNjaGVkdWxlGAMgASgLMhUuam9icGxhbmUudjEuU2NoZWR1bGVCBrpIA8gBASJBChZDcmVhdGVTY2hlZHVsZVJlc3BvbnNlEicKCHNjaGVkdWxlGAEgASgLMhUuam9icGxhbmUudjEuU2NoZWR1bGUizAEKEkdldFNjaGVkdWxlUmVxdWVzdBK1AQoEbmFtZRgBIAEoCUKmAbpIogG6AZ4BCg1zY2hlZHVsZV9uYW1lEi9tdXN0IGJlIHByb2plY3RzL3twcm9qZWN0fS9zY2hlZHVsZXMve3NjaGVkdWxlfRpcdGhpcy5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vc2NoZWR1bGVzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykiPgoTR2V0U2NoZWR1bGVSZXNwb25zZRInCghzY2hlZHVsZRgBIAEoCzIVLmpvYnBsYW5lLnYxLlNjaGVkdWxlIsIBChRMaXN0U2NoZWR1bGVzUmVxdWVzdBJ6Cgdwcm9qZWN0GAEgASgJQmm6SGa6AWMKB3Byb2plY3QSLW11c3QgYmUgYSBwcm9qZWN0IGlkOiBbYS16MC05XVthLXowLTktXXswLDYyfRopdGhpcy5tYXRjaGVzKCdeW2EtejAtOV1bYS16MC05LV17MCw2Mn0kJykSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhIKCnBhZ2VfdG9rZW4YAyABKAkiWgoVTGlzdFNjaGVkdWxlc1Jlc3BvbnNlEigKCXNjaGVkdWxlcxgBIAMoCzIVLmpvYnBsYW5lLnYxLlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKwBQoVVXBkYXRlU2NoZWR1bGVSZXF1ZXN0Ei8KCHNjaGVkdWxlGAEgASgLMhUuam9icGxhbmUudjEuU2NoZWR1bGVCBrpIA9gBAxKnAwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQvUCukjxAroB6gIKC3VwZGF0ZV9tYXNrEowBbXVzdCBuYW1lIDEuLjE2IHBhdGhzIGFtb25nIGNyb24sIHRpbWVfem9uZSwgb3ZlcmxhcF9wb2xpY3ksIGNhdGNodXBfd2luZG93LCBqaXR0ZXIsIHRlbXBsYXRlLCBwYXVzZWQsIHBhdXNlX3JlYXNvbiBhbmQgcGF1c2VfYWZ0ZXJfZmFpbHVyZXMaywFzaXplKHRoaXMucGF0aHMpID4gMCAmJiBzaXplKHRoaXMucGF0aHMpIDw9IDE2ICYmIHRoaXMucGF0aHMuYWxsKHAsIHAgaW4gWydjcm9uJywgJ3RpbWVfem9uZScsICdvdmVybGFwX3BvbGljeScsICdjYXRjaHVwX3dpbmRvdycsICdqaXR0ZXInLCAndGVtcGxhdGUnLCAncGF1c2VkJywgJ3BhdXNlX3JlYXNvbicsICdwYXVzZV9hZnRlcl9mYWlsdXJlcyddKcgBATq7AbpItwEatAEKCHNjaGVkdWxlEiVzY2hlZHVsZSBtdXN0IGJlIGdpdmVuLCB3aXRoIGl0cyBuYW1lGoABaGFzKHRoaXMuc2NoZWR1bGUpICYmIHRoaXMuc2NoZWR1bGUubmFtZS5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vc2NoZWR1bGVzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykiQQoWVXBkYXRlU2NoZWR1bGVSZXNwb25zZRInCghzY2hlZHVsZRgBIAEoCzIVLmpvYnBsYW5lLnYxLlNjaGVkdWxlIs8BChVEZWxldGVTY2hlZHVsZVJlcXVlc3QStQEKBG5hbWUYASABKAlCpgG6SKIBugGeAQoNc2NoZWR1bGVfbmFtZRIvbXVzdCBiZSBwcm9qZWN0cy97cHJvamVjdH0vc2NoZWR1bGVzL3tzY2hlZHVsZX0aXHRoaXMubWF0Y2hlcygnXnByb2plY3RzL1thLXowLTldW2EtejAtOS1dezAsNjJ9L3NjaGVkdWxlcy9bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcpIhgKFkRlbGV0ZVNjaGVkdWxlUmVzcG9uc2UizgIKFlRyaWdnZXJTY2hlZHVsZVJlcXVlc3QStQEKBG5hbWUYASABKAlCpgG6SKIBugGeAQoNc2NoZWR1bGVfbmFtZRIvbXVzdCBiZSBwcm9qZWN0cy97cHJvamVjdH0vc2NoZWR1bGVzL3tzY2hlZHVsZX0aXHRoaXMubWF0Y2hlcygnXnByb2plY3RzL1thLXowLTldW2EtejAtOS1dezAsNjJ9L3NjaGVkdWxlcy9bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcpEnwKD2lkZW1wb3RlbmN5X2tleRgCIAEoCUJjukhgugFaCg9pZGVtcG90ZW5jeV9rZXkSJ211c3QgYmUgMS4uMTI4IHZpc2libGUgQVNDSUkgY2hhcmFjdGVycxoedGhpcy5tYXRjaGVzKCdeWyEtfl17MSwxMjh9JCcp2AEBIkwKF1RyaWdnZXJTY2hlZHVsZVJlc3BvbnNlEjEKCXN1Ym1pdHRlZBgBIAEoCzIeLmpvYnBsYW5lLnYxLlN1Ym1pdEpvYlJlc3BvbnNlIssDChZQcmV2aWV3U2NoZWR1bGVSZXF1ZXN0EsABCgRjcm9uGAEgASgJQrEBukitAboBqQEKBGNyb24SSm11c3QgaGF2ZSBmaXZlIGZpZWxkcywgZm9yIGV4YW1wbGUgMCA2ICogKiBNT04tRlJJLCBhdCBtb3N0IDI1NiBjaGFyYWN0ZXJzGlV0aGlzLnNpemUoKSA8PSAyNTYgJiYgdGhpcy5tYXRjaGVzKCdeWzAtOUEtWmEteiovLD8jTC1dKyggK1swLTlBLVphLXoqLyw/I0wtXSspezR9JCcpEpUBCgl0aW1lX3pvbmUYAiABKAlCgQG6SH66AXsKCXRpbWVfem9uZRIvbXVzdCBiZSBhbiBJQU5BIHpvbmUsIGZvciBleGFtcGxlIEV1cm9wZS9CZXJsaW4aPXRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdeW0EtWmEtel1bQS1aYS16MC05XysvLV17MCw2Mn0kJykSGAoFY291bnQYAyABKAVCCbpIBhoEGGQoABI8CgVhZnRlchgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEbpIDrIBCyIHCP+C0f+vBzIAIkQKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEikKBXRpbWVzGAEgAygLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqjAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQARIcChhPVkVSTEFQX1BPTElDWV9RVUVVRV9PTkUQAhIhCh1PVkVSTEFQX1BPTElDWV9DQU5DRUxfUlVOTklORxADEhgKFE9WRVJMQVBfUE9MSUNZX0FMTE9XEAQykwgKD1NjaGVkdWxlU2VydmljZRKOAQoOQ3JlYXRlU2NoZWR1bGUSIi5qb2JwbGFuZS52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaIy5qb2JwbGFuZS52MS5DcmVhdGVTY2hlZHVsZVJlc3BvbnNlIjOKtRgECAQQAYLT5JMCJSIgL3YxL3Byb2plY3RzL3twcm9qZWN0fS9zY2hlZHVsZXM6ASoShgEKC0dldFNjaGVkdWxlEh8uam9icGxhbmUudjEuR2V0U2NoZWR1bGVSZXF1ZXN0GiAuam9icGxhbmUudjEuR2V0U2NoZWR1bGVSZXNwb25zZSI0kAIBirUYBAgCEAGC0+STAiMSIS92MS97bmFtZT1wcm9qZWN0cy8qL3NjaGVkdWxlcy8qfRKLAQoNTGlzdFNjaGVkdWxlcxIhLmpvYnBsYW5lLnYxLkxpc3RTY2hlZHVsZXNSZXF1ZXN0GiIuam9icGxhbmUudjEuTGlzdFNjaGVkdWxlc1Jlc3BvbnNlIjOQAgGKtRgECAIQAYLT5JMCIhIgL3YxL3Byb2plY3RzL3twcm9qZWN0fS9zY2hlZHVsZXMSnwEKDlVwZGF0ZVNjaGVkdWxlEiIuam9icGxhbmUudjEuVXBkYXRlU2NoZWR1bGVSZXF1ZXN0GiMuam9icGxhbmUudjEuVXBkYXRlU2NoZWR1bGVSZXNwb25zZSJEirUYBAgEEAGC0+STAjYyKi92MS97c2NoZWR1bGUubmFtZT1wcm9qZWN0cy8qL3NjaGVkdWxlcy8qfToIc2NoZWR1bGUSjwEKDkRlbGV0ZVNjaGVkdWxlEiIuam9icGxhbmUudjEuRGVsZXRlU2NoZWR1bGVSZXF1ZXN0GiMuam9icGxhbmUudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSI0kAICirUYBAgEEAGC0+STAiMqIS92MS97bmFtZT1wcm9qZWN0cy8qL3NjaGVkdWxlcy8qfRKaAQoPVHJpZ2dlclNjaGVkdWxlEiMuam9icGxhbmUudjEuVHJpZ2dlclNjaGVkdWxlUmVxdWVzdBokLmpvYnBsYW5lLnYxLlRyaWdnZXJTY2hlZHVsZVJlc3BvbnNlIjyKtRgECAMQAYLT5JMCLiIpL3YxL3tuYW1lPXByb2plY3RzLyovc2NoZWR1bGVzLyp9OnRyaWdnZXI6ASoShgEKD1ByZXZpZXdTY2hlZHVsZRIjLmpvYnBsYW5lLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5qb2JwbGFuZS52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIokAIBirUYBAgCEAKC0+STAhcSFS92MS9zY2hlZHVsZXM6cHJldmlld2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_jobplane_v1_job_service, file_jobplane_v1_options]);
+  fileDesc("CiJqb2JwbGFuZS92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtqb2JwbGFuZS52MSKZAwoMU2NoZWR1bGVGaXJlEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbGFzdF9ub21pbmFsX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2RlY2lkZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCgdvdXRjb21lGAQgASgOMiEuam9icGxhbmUudjEuU2NoZWR1bGVGaXJlLk91dGNvbWUSCwoDam9iGAUgASgJEg4KBnJlYXNvbhgGIAEoCRIPCgdtZXNzYWdlGAcgASgJIowBCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIVChFPVVRDT01FX1NVQk1JVFRFRBABEhMKD09VVENPTUVfU0tJUFBFRBACEhMKD09VVENPTUVfV0FJVElORxADEhIKDk9VVENPTUVfTUlTU0VEEAQSEwoPT1VUQ09NRV9SRUZVU0VEEAUirwoKCFNjaGVkdWxlEtoBCgRuYW1lGAEgASgJQssBukjHAboBwwEKDXNjaGVkdWxlX25hbWUSRm11c3QgYmUgcHJvamVjdHMve3Byb2plY3R9L3NjaGVkdWxlcy97c2NoZWR1bGVfaWR9LCBvciBlbXB0eSBvbiBjcmVhdGUaanRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vc2NoZWR1bGVzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykSwAEKBGNyb24YAiABKAlCsQG6SK0BugGpAQoEY3JvbhJKbXVzdCBoYXZlIGZpdmUgZmllbGRzLCBmb3IgZXhhbXBsZSAwIDYgKiAqIE1PTi1GUkksIGF0IG1vc3QgMjU2IGNoYXJhY3RlcnMaVXRoaXMuc2l6ZSgpIDw9IDI1NiAmJiB0aGlzLm1hdGNoZXMoJ15bMC05QS1aYS16Ki8sPyNMLV0rKCArWzAtOUEtWmEteiovLD8jTC1dKyl7NH0kJykSlQEKCXRpbWVfem9uZRgDIAEoCUKBAbpIfroBewoJdGltZV96b25lEi9tdXN0IGJlIGFuIElBTkEgem9uZSwgZm9yIGV4YW1wbGUgRXVyb3BlL0Jlcmxpbho9dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15bQS1aYS16XVtBLVphLXowLTlfKy8tXXswLDYyfSQnKRI8Cg5vdmVybGFwX3BvbGljeRgEIAEoDjIaLmpvYnBsYW5lLnYxLk92ZXJsYXBQb2xpY3lCCLpIBYIBAhABEkIKDmNhdGNodXBfd2luZG93GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiAvaMBMgASOAoGaml0dGVyGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHDIAEjcKCHRlbXBsYXRlGAcgASgLMh0uam9icGxhbmUudjEuU3VibWl0Sm9iUmVxdWVzdEIGukgD2AEDEg4KBnBhdXNlZBgIIAEoCBJZCgxwYXVzZV9yZWFzb24YCSABKAlCQ7pIQHIDKIAIugE4CgZub19udWwSFG11c3Qgbm90IGNvbnRhaW4gTlVMGhghdGhpcy5jb250YWlucygnXHUwMDAwJykSKAoUcGF1c2VfYWZ0ZXJfZmFpbHVyZXMYCiABKAVCCrpIBxoFGOgHKAASLgoKbmV4dF90aW1lcxgLIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVjZW50X2pvYnMYDCADKAkSeAoEZXRhZxgNIAEoCUJqukhncgMogAG6AV8KCG9uZV9saW5lEittdXN0IGJlIG9uZSBsaW5lIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzGiZ0aGlzLm1hdGNoZXMoJ15bXlxceDAwLVxceDFmXFx4N2ZdKiQnKRIvCgtjcmVhdGVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2NyZWF0b3IYECABKAkSLwoMcmVjZW50X2ZpcmVzGBEgAygLMhkuam9icGxhbmUudjEuU2NoZWR1bGVGaXJlIsQCChVDcmVhdGVTY2hlZHVsZVJlcXVlc3QSegoHcHJvamVjdBgBIAEoCUJpukhmugFjCgdwcm9qZWN0Ei1tdXN0IGJlIGEgcHJvamVjdCBpZDogW2EtejAtOV1bYS16MC05LV17MCw2Mn0aKXRoaXMubWF0Y2hlcygnXlthLXowLTldW2EtejAtOS1dezAsNjJ9JCcpEn4KC3NjaGVkdWxlX2lkGAIgASgJQmm6SGa6AWMKAmlkEiptdXN0IG1hdGNoIFtBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0aMXRoaXMubWF0Y2hlcygnXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykSLwoIc2NoZWR1bGUYAyABKAsyFS5qb2JwbGFuZS52MS5TY2hlZHVsZUIGukgDyAEBIkEKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USJwoIc2NoZWR1bGUYASABKAsyFS5qb2JwbGFuZS52MS5TY2hlZHVsZSLMAQoSR2V0U2NoZWR1bGVSZXF1ZXN0ErUBCgRuYW1lGAEgASgJQqYBukiiAboBngEKDXNjaGVkdWxlX25hbWUSL211c3QgYmUgcHJvamVjdHMve3Byb2plY3R9L3NjaGVkdWxlcy97c2NoZWR1bGV9Glx0aGlzLm1hdGNoZXMoJ15wcm9qZWN0cy9bYS16MC05XVthLXowLTktXXswLDYyfS9zY2hlZHVsZXMvW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKSI+ChNHZXRTY2hlZHVsZVJlc3BvbnNlEicKCHNjaGVkdWxlGAEgASgLMhUuam9icGxhbmUudjEuU2NoZWR1bGUiwgEKFExpc3RTY2hlZHVsZXNSZXF1ZXN0EnoKB3Byb2plY3QYASABKAlCabpIZroBYwoHcHJvamVjdBItbXVzdCBiZSBhIHByb2plY3QgaWQ6IFthLXowLTldW2EtejAtOS1dezAsNjJ9Gil0aGlzLm1hdGNoZXMoJ15bYS16MC05XVthLXowLTktXXswLDYyfSQnKRIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USKAoJc2NoZWR1bGVzGAEgAygLMhUuam9icGxhbmUudjEuU2NoZWR1bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrAFChVVcGRhdGVTY2hlZHVsZVJlcXVlc3QSLwoIc2NoZWR1bGUYASABKAsyFS5qb2JwbGFuZS52MS5TY2hlZHVsZUIGukgD2AEDEqcDCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tC9QK6SPECugHqAgoLdXBkYXRlX21hc2sSjAFtdXN0IG5hbWUgMS4uMTYgcGF0aHMgYW1vbmcgY3JvbiwgdGltZV96b25lLCBvdmVybGFwX3BvbGljeSwgY2F0Y2h1cF93aW5kb3csIGppdHRlciwgdGVtcGxhdGUsIHBhdXNlZCwgcGF1c2VfcmVhc29uIGFuZCBwYXVzZV9hZnRlcl9mYWlsdXJlcxrLAXNpemUodGhpcy5wYXRocykgPiAwICYmIHNpemUodGhpcy5wYXRocykgPD0gMTYgJiYgdGhpcy5wYXRocy5hbGwocCwgcCBpbiBbJ2Nyb24nLCAndGltZV96b25lJywgJ292ZXJsYXBfcG9saWN5JywgJ2NhdGNodXBfd2luZG93JywgJ2ppdHRlcicsICd0ZW1wbGF0ZScsICdwYXVzZWQnLCAncGF1c2VfcmVhc29uJywgJ3BhdXNlX2FmdGVyX2ZhaWx1cmVzJ10pyAEBOrsBuki3ARq0AQoIc2NoZWR1bGUSJXNjaGVkdWxlIG11c3QgYmUgZ2l2ZW4sIHdpdGggaXRzIG5hbWUagAFoYXModGhpcy5zY2hlZHVsZSkgJiYgdGhpcy5zY2hlZHVsZS5uYW1lLm1hdGNoZXMoJ15wcm9qZWN0cy9bYS16MC05XVthLXowLTktXXswLDYyfS9zY2hlZHVsZXMvW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKSJBChZVcGRhdGVTY2hlZHVsZVJlc3BvbnNlEicKCHNjaGVkdWxlGAEgASgLMhUuam9icGxhbmUudjEuU2NoZWR1bGUizwEKFURlbGV0ZVNjaGVkdWxlUmVxdWVzdBK1AQoEbmFtZRgBIAEoCUKmAbpIogG6AZ4BCg1zY2hlZHVsZV9uYW1lEi9tdXN0IGJlIHByb2plY3RzL3twcm9qZWN0fS9zY2hlZHVsZXMve3NjaGVkdWxlfRpcdGhpcy5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vc2NoZWR1bGVzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykiGAoWRGVsZXRlU2NoZWR1bGVSZXNwb25zZSLOAgoWVHJpZ2dlclNjaGVkdWxlUmVxdWVzdBK1AQoEbmFtZRgBIAEoCUKmAbpIogG6AZ4BCg1zY2hlZHVsZV9uYW1lEi9tdXN0IGJlIHByb2plY3RzL3twcm9qZWN0fS9zY2hlZHVsZXMve3NjaGVkdWxlfRpcdGhpcy5tYXRjaGVzKCdecHJvamVjdHMvW2EtejAtOV1bYS16MC05LV17MCw2Mn0vc2NoZWR1bGVzL1tBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykSfAoPaWRlbXBvdGVuY3lfa2V5GAIgASgJQmO6SGC6AVoKD2lkZW1wb3RlbmN5X2tleRInbXVzdCBiZSAxLi4xMjggdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzGh50aGlzLm1hdGNoZXMoJ15bIS1+XXsxLDEyOH0kJynYAQEiTAoXVHJpZ2dlclNjaGVkdWxlUmVzcG9uc2USMQoJc3VibWl0dGVkGAEgASgLMh4uam9icGxhbmUudjEuU3VibWl0Sm9iUmVzcG9uc2UiywMKFlByZXZpZXdTY2hlZHVsZVJlcXVlc3QSwAEKBGNyb24YASABKAlCsQG6SK0BugGpAQoEY3JvbhJKbXVzdCBoYXZlIGZpdmUgZmllbGRzLCBmb3IgZXhhbXBsZSAwIDYgKiAqIE1PTi1GUkksIGF0IG1vc3QgMjU2IGNoYXJhY3RlcnMaVXRoaXMuc2l6ZSgpIDw9IDI1NiAmJiB0aGlzLm1hdGNoZXMoJ15bMC05QS1aYS16Ki8sPyNMLV0rKCArWzAtOUEtWmEteiovLD8jTC1dKyl7NH0kJykSlQEKCXRpbWVfem9uZRgCIAEoCUKBAbpIfroBewoJdGltZV96b25lEi9tdXN0IGJlIGFuIElBTkEgem9uZSwgZm9yIGV4YW1wbGUgRXVyb3BlL0Jlcmxpbho9dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15bQS1aYS16XVtBLVphLXowLTlfKy8tXXswLDYyfSQnKRIYCgVjb3VudBgDIAEoBUIJukgGGgQYZCgAEjwKBWFmdGVyGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRukgOsgELIgcI/4LR/68HMgAiRAoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USKQoFdGltZXMYASADKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqMBCg1PdmVybGFwUG9saWN5Eh4KGk9WRVJMQVBfUE9MSUNZX1VOU1BFQ0lGSUVEEAASFwoTT1ZFUkxBUF9QT0xJQ1lfU0tJUBABEhwKGE9WRVJMQVBfUE9MSUNZX1FVRVVFX09ORRACEiEKHU9WRVJMQVBfUE9MSUNZX0NBTkNFTF9SVU5OSU5HEAMSGAoUT1ZFUkxBUF9QT0xJQ1lfQUxMT1cQBDKTCAoPU2NoZWR1bGVTZXJ2aWNlEo4BCg5DcmVhdGVTY2hlZHVsZRIiLmpvYnBsYW5lLnYxLkNyZWF0ZVNjaGVkdWxlUmVxdWVzdBojLmpvYnBsYW5lLnYxLkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2UiM4q1GAQIBBABgtPkkwIlIiAvdjEvcHJvamVjdHMve3Byb2plY3R9L3NjaGVkdWxlczoBKhKGAQoLR2V0U2NoZWR1bGUSHy5qb2JwbGFuZS52MS5HZXRTY2hlZHVsZVJlcXVlc3QaIC5qb2JwbGFuZS52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIjSQAgGKtRgECAIQAYLT5JMCIxIhL3YxL3tuYW1lPXByb2plY3RzLyovc2NoZWR1bGVzLyp9EosBCg1MaXN0U2NoZWR1bGVzEiEuam9icGxhbmUudjEuTGlzdFNjaGVkdWxlc1JlcXVlc3QaIi5qb2JwbGFuZS52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiM5ACAYq1GAQIAhABgtPkkwIiEiAvdjEvcHJvamVjdHMve3Byb2plY3R9L3NjaGVkdWxlcxKfAQoOVXBkYXRlU2NoZWR1bGUSIi5qb2JwbGFuZS52MS5VcGRhdGVTY2hlZHVsZVJlcXVlc3QaIy5qb2JwbGFuZS52MS5VcGRhdGVTY2hlZHVsZVJlc3BvbnNlIkSKtRgECAQQAYLT5JMCNjIqL3YxL3tzY2hlZHVsZS5uYW1lPXByb2plY3RzLyovc2NoZWR1bGVzLyp9OghzY2hlZHVsZRKPAQoORGVsZXRlU2NoZWR1bGUSIi5qb2JwbGFuZS52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaIy5qb2JwbGFuZS52MS5EZWxldGVTY2hlZHVsZVJlc3BvbnNlIjSQAgKKtRgECAQQAYLT5JMCIyohL3YxL3tuYW1lPXByb2plY3RzLyovc2NoZWR1bGVzLyp9EpoBCg9UcmlnZ2VyU2NoZWR1bGUSIy5qb2JwbGFuZS52MS5UcmlnZ2VyU2NoZWR1bGVSZXF1ZXN0GiQuam9icGxhbmUudjEuVHJpZ2dlclNjaGVkdWxlUmVzcG9uc2UiPIq1GAQIAxABgtPkkwIuIikvdjEve25hbWU9cHJvamVjdHMvKi9zY2hlZHVsZXMvKn06dHJpZ2dlcjoBKhKGAQoPUHJldmlld1NjaGVkdWxlEiMuam9icGxhbmUudjEuUHJldmlld1NjaGVkdWxlUmVxdWVzdBokLmpvYnBsYW5lLnYxLlByZXZpZXdTY2hlZHVsZVJlc3BvbnNlIiiQAgGKtRgECAIQAoLT5JMCFxIVL3YxL3NjaGVkdWxlczpwcmV2aWV3YgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_jobplane_v1_job_service, file_jobplane_v1_options]);
+
+/**
+ * ScheduleFire is one decision: what became of a nominal time.
+ *
+ * @generated from message jobplane.v1.ScheduleFire
+ */
+export type ScheduleFire = Message<"jobplane.v1.ScheduleFire"> & {
+  /**
+   * Time that the cron expression names; of a trigger, the time of the call.
+   *
+   * @generated from field: google.protobuf.Timestamp nominal_time = 1;
+   */
+  nominalTime?: Timestamp | undefined;
+
+  /**
+   * Set when this stands for several nominal times in a row: the last of them.
+   *
+   * @generated from field: google.protobuf.Timestamp last_nominal_time = 2;
+   */
+  lastNominalTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp decide_time = 3;
+   */
+  decideTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: jobplane.v1.ScheduleFire.Outcome outcome = 4;
+   */
+  outcome: ScheduleFire_Outcome;
+
+  /**
+   * Name of the job that was submitted; of one that was skipped, the job that was in its way.
+   *
+   * @generated from field: string job = 5;
+   */
+  job: string;
+
+  /**
+   * UPPER_SNAKE; of a refusal, the reason of its error.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 7;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message jobplane.v1.ScheduleFire.
+ * Use `create(ScheduleFireSchema)` to create a new message.
+ */
+export const ScheduleFireSchema: GenMessage<ScheduleFire> = /*@__PURE__*/
+  messageDesc(file_jobplane_v1_schedule_service, 0);
+
+/**
+ * Outcome may grow.
+ *
+ * @generated from enum jobplane.v1.ScheduleFire.Outcome
+ */
+export enum ScheduleFire_Outcome {
+  /**
+   * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A job was submitted, or had been for this time.
+   *
+   * @generated from enum value: OUTCOME_SUBMITTED = 1;
+   */
+  SUBMITTED = 1,
+
+  /**
+   * The job before was not finished, or another fire took its place.
+   *
+   * @generated from enum value: OUTCOME_SKIPPED = 2;
+   */
+  SKIPPED = 2,
+
+  /**
+   * Waits for the job before.
+   *
+   * @generated from enum value: OUTCOME_WAITING = 3;
+   */
+  WAITING = 3,
+
+  /**
+   * The server came to it too late.
+   *
+   * @generated from enum value: OUTCOME_MISSED = 4;
+   */
+  MISSED = 4,
+
+  /**
+   * The submit was refused; reason and message say why. It is not tried again.
+   *
+   * @generated from enum value: OUTCOME_REFUSED = 5;
+   */
+  REFUSED = 5,
+}
+
+/**
+ * Describes the enum jobplane.v1.ScheduleFire.Outcome.
+ */
+export const ScheduleFire_OutcomeSchema: GenEnum<ScheduleFire_Outcome> = /*@__PURE__*/
+  enumDesc(file_jobplane_v1_schedule_service, 0, 0);
 
 /**
  * Schedule fires SubmitJob with the key "{schedule}@{nominal time}", so that no time fires twice.
@@ -31,14 +141,17 @@ export type Schedule = Message<"jobplane.v1.Schedule"> & {
   name: string;
 
   /**
-   * Five fields: minute, hour, day of month, month, day of week; names and ranges allowed.
+   * Five fields: minute, hour, day of month, month, day of week; names, ranges, steps and lists
+   * allowed, and L (last day), FRIL (last Friday) and MON#2 (second Monday).
    *
    * @generated from field: string cron = 2;
    */
   cron: string;
 
   /**
-   * IANA zone, default "UTC". A time that a clock change skips fires once, right after it.
+   * IANA zone, default "UTC". A time that a clock change skips fires once, right after it; one
+   * that comes twice fires once, at first. With every hour of the day it names no time of day,
+   * and goes on through the repeated hour.
    *
    * @generated from field: string time_zone = 3;
    */
@@ -50,14 +163,16 @@ export type Schedule = Message<"jobplane.v1.Schedule"> & {
   overlapPolicy: OverlapPolicy;
 
   /**
-   * How late a missed fire may still run; 0 s..31 d, default 60 s.
+   * How late a missed fire may still run; 0 s..31 d, default 60 s. Of several missed fires ALLOW
+   * runs each, in order; the other policies run the latest. Up to 30 s late is never missed.
    *
    * @generated from field: google.protobuf.Duration catchup_window = 5;
    */
   catchupWindow?: Duration | undefined;
 
   /**
-   * Random delay added to each fire, 0 s..1 h, default 0 s.
+   * Delay of up to so much for each fire, the same whenever it is computed and never past the
+   * next nominal time; 0 s..1 h, default 0 s.
    *
    * @generated from field: google.protobuf.Duration jitter = 6;
    */
@@ -86,14 +201,15 @@ export type Schedule = Message<"jobplane.v1.Schedule"> & {
   pauseReason: string;
 
   /**
-   * Pauses after this many failed jobs in a row, at most 1000; 0 means never.
+   * Pauses after this many failed jobs in a row, at most 1000; 0 means never. Cancelled jobs
+   * and refused submits do not count.
    *
    * @generated from field: int32 pause_after_failures = 10;
    */
   pauseAfterFailures: number;
 
   /**
-   * Next five fire times; set by the server.
+   * Next five fire times, with jitter; none while paused. Set by the server.
    *
    * @generated from field: repeated google.protobuf.Timestamp next_times = 11;
    */
@@ -133,6 +249,13 @@ export type Schedule = Message<"jobplane.v1.Schedule"> & {
    * @generated from field: string creator = 16;
    */
   creator: string;
+
+  /**
+   * What became of the last ten nominal times, newest first; set by the server.
+   *
+   * @generated from field: repeated jobplane.v1.ScheduleFire recent_fires = 17;
+   */
+  recentFires: ScheduleFire[];
 };
 
 /**
@@ -140,7 +263,7 @@ export type Schedule = Message<"jobplane.v1.Schedule"> & {
  * Use `create(ScheduleSchema)` to create a new message.
  */
 export const ScheduleSchema: GenMessage<Schedule> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 0);
+  messageDesc(file_jobplane_v1_schedule_service, 1);
 
 /**
  * @generated from message jobplane.v1.CreateScheduleRequest
@@ -173,7 +296,7 @@ export type CreateScheduleRequest = Message<"jobplane.v1.CreateScheduleRequest">
  * Use `create(CreateScheduleRequestSchema)` to create a new message.
  */
 export const CreateScheduleRequestSchema: GenMessage<CreateScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 1);
+  messageDesc(file_jobplane_v1_schedule_service, 2);
 
 /**
  * @generated from message jobplane.v1.CreateScheduleResponse
@@ -190,7 +313,7 @@ export type CreateScheduleResponse = Message<"jobplane.v1.CreateScheduleResponse
  * Use `create(CreateScheduleResponseSchema)` to create a new message.
  */
 export const CreateScheduleResponseSchema: GenMessage<CreateScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 2);
+  messageDesc(file_jobplane_v1_schedule_service, 3);
 
 /**
  * @generated from message jobplane.v1.GetScheduleRequest
@@ -209,7 +332,7 @@ export type GetScheduleRequest = Message<"jobplane.v1.GetScheduleRequest"> & {
  * Use `create(GetScheduleRequestSchema)` to create a new message.
  */
 export const GetScheduleRequestSchema: GenMessage<GetScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 3);
+  messageDesc(file_jobplane_v1_schedule_service, 4);
 
 /**
  * @generated from message jobplane.v1.GetScheduleResponse
@@ -226,7 +349,7 @@ export type GetScheduleResponse = Message<"jobplane.v1.GetScheduleResponse"> & {
  * Use `create(GetScheduleResponseSchema)` to create a new message.
  */
 export const GetScheduleResponseSchema: GenMessage<GetScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 4);
+  messageDesc(file_jobplane_v1_schedule_service, 5);
 
 /**
  * @generated from message jobplane.v1.ListSchedulesRequest
@@ -259,7 +382,7 @@ export type ListSchedulesRequest = Message<"jobplane.v1.ListSchedulesRequest"> &
  * Use `create(ListSchedulesRequestSchema)` to create a new message.
  */
 export const ListSchedulesRequestSchema: GenMessage<ListSchedulesRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 5);
+  messageDesc(file_jobplane_v1_schedule_service, 6);
 
 /**
  * @generated from message jobplane.v1.ListSchedulesResponse
@@ -285,7 +408,7 @@ export type ListSchedulesResponse = Message<"jobplane.v1.ListSchedulesResponse">
  * Use `create(ListSchedulesResponseSchema)` to create a new message.
  */
 export const ListSchedulesResponseSchema: GenMessage<ListSchedulesResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 6);
+  messageDesc(file_jobplane_v1_schedule_service, 7);
 
 /**
  * @generated from message jobplane.v1.UpdateScheduleRequest
@@ -313,7 +436,7 @@ export type UpdateScheduleRequest = Message<"jobplane.v1.UpdateScheduleRequest">
  * Use `create(UpdateScheduleRequestSchema)` to create a new message.
  */
 export const UpdateScheduleRequestSchema: GenMessage<UpdateScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 7);
+  messageDesc(file_jobplane_v1_schedule_service, 8);
 
 /**
  * @generated from message jobplane.v1.UpdateScheduleResponse
@@ -330,7 +453,7 @@ export type UpdateScheduleResponse = Message<"jobplane.v1.UpdateScheduleResponse
  * Use `create(UpdateScheduleResponseSchema)` to create a new message.
  */
 export const UpdateScheduleResponseSchema: GenMessage<UpdateScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 8);
+  messageDesc(file_jobplane_v1_schedule_service, 9);
 
 /**
  * @generated from message jobplane.v1.DeleteScheduleRequest
@@ -349,7 +472,7 @@ export type DeleteScheduleRequest = Message<"jobplane.v1.DeleteScheduleRequest">
  * Use `create(DeleteScheduleRequestSchema)` to create a new message.
  */
 export const DeleteScheduleRequestSchema: GenMessage<DeleteScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 9);
+  messageDesc(file_jobplane_v1_schedule_service, 10);
 
 /**
  * DeleteScheduleResponse is empty.
@@ -364,7 +487,7 @@ export type DeleteScheduleResponse = Message<"jobplane.v1.DeleteScheduleResponse
  * Use `create(DeleteScheduleResponseSchema)` to create a new message.
  */
 export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 10);
+  messageDesc(file_jobplane_v1_schedule_service, 11);
 
 /**
  * @generated from message jobplane.v1.TriggerScheduleRequest
@@ -390,7 +513,7 @@ export type TriggerScheduleRequest = Message<"jobplane.v1.TriggerScheduleRequest
  * Use `create(TriggerScheduleRequestSchema)` to create a new message.
  */
 export const TriggerScheduleRequestSchema: GenMessage<TriggerScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 11);
+  messageDesc(file_jobplane_v1_schedule_service, 12);
 
 /**
  * @generated from message jobplane.v1.TriggerScheduleResponse
@@ -407,7 +530,7 @@ export type TriggerScheduleResponse = Message<"jobplane.v1.TriggerScheduleRespon
  * Use `create(TriggerScheduleResponseSchema)` to create a new message.
  */
 export const TriggerScheduleResponseSchema: GenMessage<TriggerScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 12);
+  messageDesc(file_jobplane_v1_schedule_service, 13);
 
 /**
  * @generated from message jobplane.v1.PreviewScheduleRequest
@@ -447,7 +570,7 @@ export type PreviewScheduleRequest = Message<"jobplane.v1.PreviewScheduleRequest
  * Use `create(PreviewScheduleRequestSchema)` to create a new message.
  */
 export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 13);
+  messageDesc(file_jobplane_v1_schedule_service, 14);
 
 /**
  * @generated from message jobplane.v1.PreviewScheduleResponse
@@ -466,10 +589,10 @@ export type PreviewScheduleResponse = Message<"jobplane.v1.PreviewScheduleRespon
  * Use `create(PreviewScheduleResponseSchema)` to create a new message.
  */
 export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_jobplane_v1_schedule_service, 14);
+  messageDesc(file_jobplane_v1_schedule_service, 15);
 
 /**
- * OverlapPolicy says what a fire does while the job of the one before is not finished.
+ * OverlapPolicy says what a fire does while a job of the schedule is not finished.
  *
  * @generated from enum jobplane.v1.OverlapPolicy
  */
@@ -489,14 +612,14 @@ export enum OverlapPolicy {
   SKIP = 1,
 
   /**
-   * Keeps one fire waiting.
+   * Keeps one fire waiting, the latest.
    *
    * @generated from enum value: OVERLAP_POLICY_QUEUE_ONE = 2;
    */
   QUEUE_ONE = 2,
 
   /**
-   * Cancels the job first.
+   * Cancels the job, and fires once it has ended.
    *
    * @generated from enum value: OVERLAP_POLICY_CANCEL_RUNNING = 3;
    */

@@ -1,0 +1,56 @@
+"""The command that prints what a job printed."""
+
+from __future__ import annotations
+
+import click
+
+from jobplane.cli import interrupts
+from jobplane.cli.exits import Exit
+from jobplane.cli.selection import find_job
+from jobplane.cli.session import Session, with_session
+from jobplane.client import LogLine
+
+
+@click.command()
+@click.argument("job")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job ends.")
+@click.option("--tail", type=click.IntRange(1, 100_000), help="Only the last lines.")
+@click.option("--attempt", type=click.IntRange(1), help="Of this attempt only.")
+@click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
+@with_session
+def logs(
+    session: Session,
+    *,
+    job: str,
+    follow: bool,
+    tail: int | None,
+    attempt: int | None,
+    timestamps: bool,
+) -> int:
+    """Print what JOB printed; with -f its next attempts too."""
+    handle = find_job(session.client, job)
+    with (
+        interrupts.detaching(session, [handle.id]),
+        handle.logs(follow=follow, tail=tail or 0, attempt=attempt or 0) as lines,
+    ):
+        for line in lines:
+            if session.is_json:
+                session.write_json(_value(line))
+            else:
+                stamp = f"{_time(line)} " if timestamps else ""
+                session.write(stamp + line.text)
+    return Exit.OK
+
+
+def _time(line: LogLine) -> str:
+    return line.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _value(line: LogLine) -> dict[str, str | int]:
+    return {
+        "attempt": line.attempt,
+        "line": line.number,
+        "time": _time(line),
+        "stream": line.stream,
+        "text": line.text,
+    }
