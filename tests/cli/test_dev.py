@@ -68,7 +68,10 @@ def test_a_file_in_place_of_the_folder_is_refused_in_one_line(tmp_path):
         timeout=60,
     )
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == f"jobplane dev: {tmp_path / 'file'} can't be used: it is a file, not a folder\n"
+    assert (
+        ran.stderr
+        == f"jobplane dev: {tmp_path / 'file'} can't be used: it is a file, not a folder\n"
+    )
 
 
 def test_a_real_server_runs_a_job_to_its_result(tmp_path):

@@ -23,8 +23,8 @@ p { margin: .3rem 0; } .muted { color: #5a6570; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #e3e7ea;
   vertical-align: top; }
-th { font-weight: 600; color: #5a6570; } td.number, th.number { text-align: right; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
+th { font-weight: 600; color: #5a6570; }
+td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .kept { color: #116b3c; font-weight: 600; white-space: nowrap; }
 .broken { color: #b3261e; font-weight: 600; white-space: nowrap; }
 .columns { columns: 2; column-gap: 3rem; } .columns div { display: flex;
@@ -82,7 +82,8 @@ def _head(history: History, record: Record, found: Verdict, wall_s: float) -> It
 
 
 def _promises(found: Verdict) -> Iterator[str]:
-    yield "<h2>Promises</h2><table><tr><th></th><th>Promise</th><th class='number'>Looked at</th><th></th></tr>"
+    yield "<h2>Promises</h2><table><tr><th></th><th>Promise</th>"
+    yield '<th class="number">Looked at</th><th></th></tr>'
     for promise in checker.PROMISES:
         yield from _promise(promise, found)
     yield "</table>"

@@ -37,9 +37,11 @@ def test_one_in_a_map_is_named_by_its_key():
 
 
 def test_one_in_a_list_is_named_by_its_place():
-    batch = wire.BatchSubmitJobsRequest(project="demo", items=[request(), request()])
-    batch.items[1].spec.probe.step_duration.nanos = 10**9
-    assert fields(batch) == ["items[1].spec.probe.step_duration"]
+    item = wire.BatchSubmitJobsRequest.Item
+    items = [item(request=request()), item(request=request())]
+    batch = wire.BatchSubmitJobsRequest(project="demo", items=items)
+    batch.items[1].request.spec.probe.step_duration.nanos = 10**9
+    assert fields(batch) == ["items[1].request.spec.probe.step_duration"]
 
 
 def test_every_one_is_named():

@@ -126,6 +126,17 @@ def _limits(error: errors.QuotaExceededError) -> Mapping[str, str]:
 _JOB = "jobplane.v1.Job"
 _ARTIFACT = "jobplane.v1.Artifact"
 
+_CURSOR = Row(Code.ABORTED, metadata=lambda error: {"cursor": str(error.cursor)})
+_TOO_LARGE = Row(
+    Code.INVALID_ARGUMENT,
+    (_help("UploadArtifact takes large content", "PAYLOAD_TOO_LARGE"),),
+    metadata=lambda error: {
+        "size_bytes": str(error.size_bytes),
+        "limit_bytes": str(error.limit_bytes),
+    },
+    violations=_blames("field"),
+)
+
 TABLE: Mapping[type[EngineError], Row] = {
     errors.InvalidSpecError: Row(
         Code.INVALID_ARGUMENT, violations=lambda error: tuple(error.violations)
@@ -155,15 +166,8 @@ TABLE: Mapping[type[EngineError], Row] = {
         (_precondition("kind"),),
         metadata=lambda error: {"kind": error.kind, "install_hint": error.install_hint},
     ),
-    errors.PayloadTooLargeError: Row(
-        Code.INVALID_ARGUMENT,
-        (_help("UploadArtifact takes large content", "PAYLOAD_TOO_LARGE"),),
-        metadata=lambda error: {
-            "size_bytes": str(error.size_bytes),
-            "limit_bytes": str(error.limit_bytes),
-        },
-        violations=_blames("field"),
-    ),
+    errors.PayloadTooLargeError: _TOO_LARGE,
+    errors.UploadTooLargeError: _TOO_LARGE,
     errors.DuplicateRequestError: Row(
         Code.ALREADY_EXISTS, (_resource(_JOB, "job"),), metadata=_bare_job_id
     ),
@@ -227,9 +231,8 @@ TABLE: Mapping[type[EngineError], Row] = {
         (_resource(_JOB, "job"),),
         metadata=lambda error: {"attempt": str(error.attempt)},
     ),
-    errors.SlowConsumerError: Row(
-        Code.ABORTED, metadata=lambda error: {"cursor": str(error.cursor)}
-    ),
+    errors.SlowConsumerError: _CURSOR,
+    errors.UploadStalledError: _CURSOR,
     errors.QuotaExceededError: Row(Code.RESOURCE_EXHAUSTED, (_quota, _retry), metadata=_limits),
     errors.RateLimitedError: Row(Code.RESOURCE_EXHAUSTED, (_retry,)),
     errors.QueueFullError: Row(Code.RESOURCE_EXHAUSTED, (_retry,)),

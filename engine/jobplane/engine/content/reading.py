@@ -95,6 +95,5 @@ class Reading:
         return Chunk(offset, data, _crc32c(data), is_last)
 
 
-def _crc32c(data: bytes) -> int:
-    checksum: int = google_crc32c.value(data)  # pyright: ignore[reportUnknownMemberType]  # ships no types
-    return checksum
+# Ships no types.
+_crc32c: Callable[[bytes], int] = getattr(google_crc32c, "value")  # noqa: B009  its type is unknown
