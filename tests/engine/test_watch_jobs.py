@@ -256,7 +256,8 @@ def test_other_projects_are_not_told(settings):
                 return watcher.changes
 
             await until(told)
-            assert [change.job.project for change in watcher.changes] == ["other"]
+            # What comes while the list is read may be told twice.
+            assert {change.job.project for change in watcher.changes} == {"other"}
             await watcher.cut()
 
     run(scenario())

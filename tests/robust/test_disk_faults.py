@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -122,6 +123,34 @@ def test_once_the_disk_has_room_again_all_jobs_end(tmp_path: Path):
 
     record = _assert_whole(tmp_path, asyncio.run(live()))
     assert len(record.jobs) == len(record.keys)
+
+
+@contextmanager
+def _no_room() -> Iterator[None]:
+    """Have the system refuse to write beyond the first page of any file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_checkpoint_that_finds_no_room_is_said_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 0)
+
+    async def live() -> str:
+        async with _running(tmp_path) as (house, engine):
+            accepted = await engine.submit(_submission("first", padding=20))
+            await _end_of(engine, accepted.job.job_id)
+            with _no_room(), pytest.raises(BackendUnavailableError):
+                house.database.checkpoint()
+            house.database.checkpoint()
+            return accepted.job.job_id
+
+    _assert_whole(tmp_path, [asyncio.run(live())])
 
 
 # A database that somebody else holds.

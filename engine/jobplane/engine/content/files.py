@@ -75,6 +75,7 @@ _CAUSES = {
     errno.EFBIG: ("DISK_FULL", "the content store takes no file so large", True),
     errno.ELOOP: ("ARTIFACT_UNSAFE", "the file is a link", False),
     errno.ENOTDIR: ("ARTIFACT_UNSAFE", "a folder on the way to the file is a link", False),
+    errno.EISDIR: ("ARTIFACT_UNSAFE", "the file is not a plain file", False),
     errno.ENXIO: ("ARTIFACT_UNSAFE", "the file is not a plain file", False),
     errno.ENOENT: ("ARTIFACT_MISSING", "the file is not there", False),
 }

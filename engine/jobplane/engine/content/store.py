@@ -49,7 +49,9 @@ class ContentStore:
             self._writing() as (target, temporary),
         ):
             digest, size = hashlib.sha256(), 0
-            while chunk := source.read(CHUNK_BYTES):
+            # A file that grows for ever must not be copied for ever.
+            most = os.fstat(source.fileno()).st_size
+            while chunk := source.read(min(CHUNK_BYTES, most - size)):
                 digest.update(chunk)
                 target.write(chunk)
                 size += len(chunk)

@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -165,10 +166,15 @@ class Database:
         if self.dialect != "sqlite" or not log_file.is_file():
             return
         if log_file.stat().st_size >= CHECKPOINT_BYTES:
-            with self._checkpointer.connect() as connection:
+            with _said_plainly(), self._checkpointer.connect() as connection:
                 cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                cursor.close()
+                try:
+                    cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                except sqlite3.Error as error:
+                    # The cursor is the driver's own, and so are its errors.
+                    raise BackendUnavailableError(str(error)) from error
+                finally:
+                    cursor.close()
 
     @contextmanager
     def _writing(self) -> Generator[Connection]:

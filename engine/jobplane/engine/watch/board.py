@@ -7,7 +7,7 @@ that is further behind than the board reaches reads the table: its cursor is its
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -95,7 +95,7 @@ class Board:
             return sum(map(len, self._waiters.values()))
 
     @contextmanager
-    def subscribed(self, project: str) -> Iterator[Waiter]:
+    def subscribed(self, project: str) -> Generator[Waiter]:
         """Take a place; to be done before the first read of the table."""
         waiter = Waiter()
         with self._lock:
