@@ -126,9 +126,10 @@ async def isolated_start_ms(jobs: stubs.JobServiceStub, count: int = 20) -> floa
         watch = wire.WatchJobRequest(name=made.job.name, after_sequence=1)
         async for frame in jobs.WatchJob(watch):
             # The first progress is the child's own word that it runs.
-            if any(event.HasField("progress") for event in frame.events.events) and len(
-                spans
-            ) < count:
+            if (
+                any(event.HasField("progress") for event in frame.events.events)
+                and len(spans) < count
+            ):
                 spans.append((time.perf_counter() - began) * 1000)
                 break
         await jobs.WaitJob(wire.WaitJobRequest(name=made.job.name))
@@ -153,7 +154,7 @@ def plane(folder: str) -> Iterator[str]:
 @contextmanager
 def process(command: list[str], environment: dict[str, str]) -> Iterator[str]:
     """A server that says its address in its first line."""
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  our own interpreter and words
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
     ) as server:
         try:

@@ -12,10 +12,12 @@ def bars(title: str, values: Mapping[str, float]) -> str:
     """A horizontal bar for each value."""
     top = max(values.values(), default=1.0) or 1.0
     height = 50 + ROW * len(values)
+    width, heading = LEFT + WIDTH + 110, escape(title)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 110}" height="{height}"'
-        ' font-family="sans-serif" font-size="13">',
-        f'<rect width="100%" height="100%" fill="white"/><text x="12" y="24" font-size="16">{escape(title)}</text>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">',
+        "<style>text { font: 13px sans-serif }</style>",
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="12" y="24">{heading}</text>',
     ]
     for at, (name, value) in enumerate(values.items()):
         y = 42 + at * ROW

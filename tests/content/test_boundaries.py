@@ -23,13 +23,15 @@ def rows(data, block_bytes, newline=b"\n"):
     return found
 
 
-@given(st.text("ab,\"\n", max_size=60), st.integers(1, 70))
+@given(st.text('ab,"\n', max_size=60), st.integers(1, 70))
 def test_any_text_in_any_blocks_has_the_rows_of_the_standard_library(text, block_bytes):
     wanted = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     assert rows(text.encode(), block_bytes) == wanted
 
 
-@given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=4), max_size=20), st.integers(1, 99))
+@given(
+    st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=4), max_size=20), st.integers(1, 99)
+)
 def test_what_the_standard_library_wrote_is_read_back(table, block_bytes):
     table = [[cell.replace("\r", "").replace("\0", "") for cell in row] for row in table]
     text = io.StringIO(newline="")

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from jobplane.engine.domain.naming import artifact_id_problem, filename_problem
 
 
-@pytest.mark.parametrize("name", ["a", "report.html", "plots/equity.png", "_x/-y"[:2], "a" * 255, "a.b-c_d"])
+@pytest.mark.parametrize(
+    "name", ["a", "report.html", "plots/equity.png", "_x/-y"[:2], "a" * 255, "a.b-c_d"]
+)
 def test_plain_names_of_artifacts_are_taken(name):
     assert artifact_id_problem(name) == ""
 

@@ -13,6 +13,7 @@ from jobplane.engine.content.store import ContentStore
 from jobplane.engine.domain.attempt import Broke, Completed
 from jobplane.engine.domain.errors import DrainingError, InvalidSpecError, JobNotFoundError
 from jobplane.engine.domain.job import Failure, FailureCategory, JobResult, JobSpec, RunPolicy
+from jobplane.engine.domain.log_line import MAX_LINE_BYTES, LineCutter
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.domain.submission import Submission
 from jobplane.engine.house import House
@@ -21,7 +22,6 @@ from jobplane.engine.library import ArtifactQuery
 from jobplane.engine.logbook import LogBook
 from jobplane.engine.settings import EngineSettings
 from jobplane.engine.watch.log_file import LogFile
-from jobplane.engine.watch.log_line import MAX_LINE_BYTES, LineCutter
 from jobplane.engine.watch.logs import LOOK_S
 from jobplane.kinds.probe.v1.probe_pb2 import ProbeSpec
 from tests.engine.conftest import until

@@ -86,9 +86,7 @@ def test_what_a_job_made_can_be_registered_and_outlives_the_job(library):
 
 
 def test_an_unknown_version_is_not_found(library):
-    request = dataset_service_pb2.GetDatasetRequest(
-        name="projects/demo/datasets/rides/versions/9"
-    )
+    request = dataset_service_pb2.GetDatasetRequest(name="projects/demo/datasets/rides/versions/9")
     refused = refusal(library.datasets.GetDataset, request, timeout=10)
     assert (refused.code, refused.reason) == ("NOT_FOUND", "NOT_FOUND")
 

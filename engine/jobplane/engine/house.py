@@ -8,7 +8,7 @@ from jobplane.engine.api import Engine
 from jobplane.engine.batch import Batches
 from jobplane.engine.clock import Clock, Randomness, SystemClock, SystemRandomness
 from jobplane.engine.content.landing import Landing
-from jobplane.engine.content.store import ContentStore
+from jobplane.engine.content.opening import open_content
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import UnknownKindError
@@ -105,7 +105,7 @@ class House:
         )
         self._firing = Firing(intake=self._intake)
         self.ticker = Ticker(database=self.database, firing=self._firing, clock=self._clock)
-        self.content = ContentStore(data / "content")
+        self.content = open_content(settings.content_url, folder=data / "content")
         self.landing = Landing(data / "content" / "landing")
         self.logs = LogBook(
             data / "logs",

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection
@@ -254,13 +254,15 @@ def _digest(text: bytes) -> bytes:
 
 
 def _difference(before: Any, after: Any, path: str = "") -> str:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted({*before, *after}):
-            found = _difference(before.get(key), after.get(key), f"{path}.{key}" if path else key)
-            if found:
-                return found
-        return ""
-    return "" if before == after else path
+    """Path of the first value that differs; "" when none does."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return "" if before == after else path
+    old, new = cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after)
+    for key in sorted({*old, *new}):
+        inner = f"{path}.{key}" if path else key
+        if found := _difference(old.get(key), new.get(key), inner):
+            return found
+    return ""
 
 
 def _source(ref: InputRef) -> Any:

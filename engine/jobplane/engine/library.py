@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from jobplane.engine.catalogue import Catalogue
 from jobplane.engine.clock import Clock
 from jobplane.engine.content.landing import Landing
-from jobplane.engine.content.port import ContentPort, ContentReader
+from jobplane.engine.content.port import ContentError, ContentPort, ContentReader
 from jobplane.engine.content.reading import Chunk, ContentDamagedError, Reading
 from jobplane.engine.content.tables.workers import Workers
 from jobplane.engine.crossing import Crossing
@@ -19,6 +19,7 @@ from jobplane.engine.domain.errors import (
     ArtifactCorruptError,
     ArtifactMissingError,
     ArtifactNotFoundError,
+    BackendUnavailableError,
     ContentChangedError,
     OffsetPastEndError,
     ResultNotReadyError,
@@ -149,6 +150,8 @@ class Library:
         try:
             async for chunk in chunks:
                 yield chunk
+        except ContentError as error:
+            raise BackendUnavailableError(str(error)) from error
         except ContentDamagedError:
             self._verified.pop(artifact.sha256, None)
             raise ArtifactCorruptError(artifact.name) from None
@@ -185,6 +188,8 @@ class Library:
             source = self._content.open(artifact.sha256)
         except FileNotFoundError:
             raise ArtifactMissingError(artifact.name) from None
+        except ContentError as error:
+            raise BackendUnavailableError(str(error)) from error
         except OSError as error:
             raise ArtifactCorruptError(artifact.name) from error
         if source.size != artifact.size_bytes:

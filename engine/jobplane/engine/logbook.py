@@ -18,7 +18,7 @@ from jobplane.engine.clock import Clock
 from jobplane.engine.content.files import OpenFile
 from jobplane.engine.content.port import ContentError, ContentPort, ContentReader
 from jobplane.engine.domain.artifact import Artifact, ArtifactType
-from jobplane.engine.watch.log_line import LineCutter, LogLine
+from jobplane.engine.domain.log_line import LineCutter, LogLine
 
 log = logging.getLogger(__name__)
 

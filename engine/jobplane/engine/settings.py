@@ -40,6 +40,8 @@ class EngineSettings:
     data_dir: Path
     # Empty means the SQLite file jobplane.db in data_dir.
     database_url: str = ""
+    # Empty means the folder content in data_dir; else s3://bucket/prefix?endpoint=...&region=...
+    content_url: str = ""
     thread_slots: int = 8
     process_slots: int = 4
     readers: int = 4

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobplane.engine.content.port import ContentPort
+from jobplane.engine.content.port import ContentError, ContentPort
 from jobplane.engine.content.tables.shape import PageRequest, TableError
 from jobplane.engine.content.tables.wire import Answer, Ask
 from jobplane.engine.content.tables.workers import Workers, WorkersBusyError
@@ -137,7 +137,7 @@ class Sheets:
         future = self._threads.submit(self._ask, artifact, page, timeout_s)
         try:
             answer, rows = await self._crossing.outcome(future, timeout_s=2 * timeout_s)
-        except WorkersBusyError as error:
+        except (WorkersBusyError, ContentError) as error:
             raise BackendUnavailableError(str(error)) from None
         except TableError as error:
             raise _unreadable(str(error)) from None

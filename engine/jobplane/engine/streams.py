@@ -11,6 +11,7 @@ from jobplane.engine.content.port import ContentPort, ContentReader
 from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.errors import ArtifactMissingError
 from jobplane.engine.domain.job import Job
+from jobplane.engine.domain.log_line import LogFrame
 from jobplane.engine.logbook import Fence, LogBook, log_artifact_id
 from jobplane.engine.query.expression import Expression
 from jobplane.engine.query.filter import parse_filter
@@ -22,7 +23,6 @@ from jobplane.engine.watch.board import Board
 from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.jobs_stream import LIST_ORDER, JobsStream, SetInterest, SetSource
 from jobplane.engine.watch.log_file import LogFile, LogPage
-from jobplane.engine.watch.log_line import LogFrame
 from jobplane.engine.watch.logs import LogInterest, LogSource, LogStream
 from jobplane.engine.watch.set_cursor import SetCursors
 from jobplane.engine.watch.set_frame import SetFrame

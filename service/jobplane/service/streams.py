@@ -15,7 +15,7 @@ from jobplane.service.streams_port import StreamsPort
 from jobplane.v1 import job_service_pb2 as wire
 
 if TYPE_CHECKING:
-    from jobplane.engine.watch.log_line import LogFrame
+    from jobplane.engine.domain.log_line import LogFrame
     from jobplane.engine.watch.set_frame import SetFrame
 
 

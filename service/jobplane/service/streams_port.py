@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
-from jobplane.engine.watch.log_line import LogFrame
+from jobplane.engine.domain.log_line import LogFrame
 from jobplane.engine.watch.set_frame import SetFrame
 
 

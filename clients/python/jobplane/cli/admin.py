@@ -89,6 +89,35 @@ def migrate(*, data: Path) -> int:
     return Exit.OK
 
 
+@admin.command()
+@DATA
+@click.option("--dry-run", is_flag=True, help="Only count; a server may work meanwhile.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    help="Leave content alone that was handed in during so many seconds.",
+)
+def gc(*, data: Path, dry_run: bool, grace: float) -> int:
+    """Remove content that no artifact, data set or job needs; a running server does it itself."""
+    collector, database = _engine("collector"), _engine("backup")
+    if not (data.absolute() / database.DATABASE).is_file():
+        return _refuse(f"{data} holds no store: there is no {database.DATABASE}")
+    try:
+        collected = collector.collect_folder(
+            data.absolute(), grace_s=grace, now=datetime.now(UTC), dry_run=dry_run
+        )
+    except (collector.FolderInUseError, OSError) as error:
+        return _refuse(str(error))
+    told = "would be removed" if dry_run else "removed"
+    number = collected.unneeded if dry_run else collected.removed
+    click.echo(
+        f"{collected.examined} files examined, {number} {told}, {collected.unneeded_bytes} bytes"
+    )
+    return Exit.OK
+
+
 def _engine(name: str) -> Any:
     """A module of the engine, which only the server's extra makes usable."""
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from jobplane.engine.content.port import ContentReader
-from jobplane.engine.watch.log_line import LogLine
+from jobplane.engine.domain.log_line import LogLine
 
 PAGE_BYTES = 256 * 1024
 # More than any record has: a line of control characters is six times as long in JSON.

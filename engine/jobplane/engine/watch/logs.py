@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from jobplane.engine.domain.errors import DrainingError, InvalidSpecError, Violation
 from jobplane.engine.domain.job import Job
+from jobplane.engine.domain.log_line import LogFrame
 from jobplane.engine.watch.hub import Hub
 from jobplane.engine.watch.log_file import LogPage
-from jobplane.engine.watch.log_line import LogFrame
 
 # A lost wake-up costs at most this.
 LOOK_S = 1.0

@@ -1,6 +1,6 @@
 """Log lines, as they go out."""
 
-from jobplane.engine.watch.log_line import LogFrame
+from jobplane.engine.domain.log_line import LogFrame
 from jobplane.service.convert.scalar import timestamp_to_wire
 from jobplane.v1 import job_service_pb2 as wire
 
