@@ -18,8 +18,8 @@ MIB = 1024 * 1024
 def bucket():
     """URL of a bucket of moto's server, on loopback."""
     try:
-        import boto3  # noqa: PLC0415  only where it is there
-        from moto.server import ThreadedMotoServer  # noqa: PLC0415  the same
+        import boto3
+        from moto.server import ThreadedMotoServer
     except ModuleNotFoundError as error:
         message = f"{error.name} is missing: {INSTALL}"
         if os.environ.get("CI") == "true":

@@ -54,6 +54,8 @@ class Sweep:
         self._grace = grace
         self._forget = forget
         self._unneeded_since: dict[str, datetime] = {}
+        # One look at a time: each goes by what the one before it saw.
+        self._looking = threading.Lock()
 
     def run(
         self,
@@ -64,6 +66,12 @@ class Sweep:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> Collected:
         """One look at everything. Without a server beside it, one look is enough."""
+        with self._looking:
+            return self._look(now, is_alone=is_alone, dry_run=dry_run, is_stopped=is_stopped)
+
+    def _look(
+        self, now: datetime, *, is_alone: bool, dry_run: bool, is_stopped: Callable[[], bool]
+    ) -> Collected:
         total = Collected()
         seen: dict[str, datetime] = {}
         for page in _pages(self._content.walk(), SWEEP_PAGE):

@@ -277,7 +277,7 @@ class S3Reader:
     ) -> None:
         self._client = client
         # The body of an answer breaks off with the errors of the socket too.
-        self._errors = (*errors, OSError)
+        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
         self._place = {"Bucket": bucket, "Key": key}
         self._body: Any = None
         self._at = 0
@@ -291,9 +291,7 @@ class S3Reader:
             return b""
         with self._lock:
             try:
-                if self._body is None or self._at != offset:
-                    self._seek(offset)
-                data: bytes = self._body.read(length)
+                data: bytes = self._body_at(offset).read(length)
             except self._errors as error:
                 raise _failed(error) from error
             self._at = offset + len(data)
@@ -306,11 +304,15 @@ class S3Reader:
                 self._body.close()
                 self._body = None
 
-    def _seek(self, offset: int) -> None:
-        if self._body is not None:
+    def _body_at(self, offset: int) -> Any:
+        """The answer whose next byte is the one at an offset."""
+        if self._body is not None and self._at != offset:
             self._body.close()
-        answer = self._client.get_object(**self._place, Range=f"bytes={offset}-")
-        self._body = answer["Body"]
+            self._body = None
+        if self._body is None:
+            answer = self._client.get_object(**self._place, Range=f"bytes={offset}-")
+            self._body = answer["Body"]
+        return self._body
 
 
 def _failed(error: Exception) -> ContentError:
