@@ -48,11 +48,13 @@ class BareServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files = ThreadPoolExecutor(2)
+        # Each upload is a new file, as ours is: to write over an old one is cheaper.
+        self._number = 0
 
     async def read(self, _: Int64Value, context: Any) -> None:
         """Stream the file."""
         loop = asyncio.get_running_loop()
-        with (self._folder / "bare").open("rb") as source:
+        with (self._folder / f"bare-{self._number}").open("rb") as source:
             while data := await loop.run_in_executor(self._files, source.read, MIB):
                 await context.write(BytesValue(value=data))
 
@@ -60,7 +62,8 @@ class BareServer:
         """Take the file in."""
         loop = asyncio.get_running_loop()
         size = 0
-        with (self._folder / "bare").open("wb") as target:
+        self._number += 1
+        with (self._folder / f"bare-{self._number}").open("wb") as target:
             async for request in requests:
                 size += len(request.value)
                 await loop.run_in_executor(self._files, target.write, request.value)
