@@ -478,7 +478,11 @@ type ReadTableResponse struct {
 	Table *TableInfo `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
 	// Of the first row here.
 	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// Cells by column; numbers that a double can't hold come as text.
+	// Cells by column, at most 3 MiB: a page may be shorter than asked for, and goes on at
+	// offset + its length. Values are exact: what a double can't hold comes as text, such as
+	// whole numbers beyond 2^53, decimals, NaN and infinities; times come as text, bytes in
+	// base64. A CSV's types are those of a sample; a cell of another type comes as its text,
+	// and an empty one is null but in a column of text. Cells beyond the header are left out.
 	Rows          []*structpb.ListValue `protobuf:"bytes,3,rep,name=rows,proto3" json:"rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

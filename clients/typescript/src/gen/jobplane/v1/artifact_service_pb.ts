@@ -273,7 +273,11 @@ export type ReadTableResponse = Message<"jobplane.v1.ReadTableResponse"> & {
   offset: bigint;
 
   /**
-   * Cells by column; numbers that a double can't hold come as text.
+   * Cells by column, at most 3 MiB: a page may be shorter than asked for, and goes on at
+   * offset + its length. Values are exact: what a double can't hold comes as text, such as
+   * whole numbers beyond 2^53, decimals, NaN and infinities; times come as text, bytes in
+   * base64. A CSV's types are those of a sample; a cell of another type comes as its text,
+   * and an empty one is null but in a column of text. Cells beyond the header are left out.
    *
    * @generated from field: repeated google.protobuf.ListValue rows = 3;
    */
