@@ -11,12 +11,12 @@ from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobplane.kinds.probe.v1 import probe_pb2
 from jobplane.service.contract import service_files
 from jobplane.service.rpc.methods import rpcs
-from jobplane.service.settings import ServiceSettings
 from jobplane.v1 import job_service_pb2 as wire
+from tests.service.library_server import LibraryServer
 from tests.service.messages import messages
-from tests.service.running_server import RunningServer
 
 FILES: list[FileDescriptor] = [
     *service_files(),
@@ -31,16 +31,18 @@ GOOD = {"project": "demo", "name": "projects/demo/jobs/one", "parent": "projects
 
 
 @pytest.fixture(scope="module")
-def target(loop_thread):
-    server = RunningServer(loop_thread, ServiceSettings(port=0, dev=True))
+def target(loop_thread, tmp_path_factory):
+    """A server over the real engine, with a finished job under the good names."""
+    server = LibraryServer(loop_thread, tmp_path_factory.mktemp("fuzz"))
     request = wire.SubmitJobRequest(project="demo", job_id="one")
-    request.spec.probe.SetInParent()
-    server.call("/jobplane.v1.JobService/SubmitJob", request)
+    request.spec.probe.isolation = probe_pb2.ProbeSpec.ISOLATION_THREAD
+    job = server.jobs.SubmitJob(request, timeout=30).job
+    assert server.jobs.WaitJob(wire.WaitJobRequest(name=job.name), timeout=30).condition_met
     yield server
     server.close()
 
 
-def code_of(server: RunningServer, path: str, data: bytes) -> str:
+def code_of(server: LibraryServer, path: str, data: bytes) -> str:
     """Every shape of call takes bytes and gives a code; a stream is read for a moment only."""
     call = server.channel.stream_stream(path)(iter([data]), timeout=WITHIN_S)
     try:
@@ -51,7 +53,7 @@ def code_of(server: RunningServer, path: str, data: bytes) -> str:
     return "OK"
 
 
-def assert_no_bug(server: RunningServer, path: str, data: bytes, caplog) -> None:
+def assert_no_bug(server: LibraryServer, path: str, data: bytes, caplog) -> None:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         code = code_of(server, path, data)
