@@ -22,7 +22,7 @@ def installed_by(extra: str) -> set[str]:
     """Distributions that an extra names, itself or through the extras that it builds on."""
     names: set[str] = set()
     for requirement in EXTRAS[extra]:
-        if others := re.fullmatch(r"jobplane\[([a-z,-]+)\]", requirement):
+        if others := re.fullmatch(r"jobplane\[([a-z0-9,-]+)\]", requirement):
             names = names.union(*(installed_by(other) for other in others[1].split(",")))
         else:
             names.add(normal(re.split(r"[\[<>=!~; ]", requirement)[0]))
