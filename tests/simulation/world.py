@@ -449,7 +449,7 @@ def simulated():
         (house, "Database", _database),
         (house, "Loop", lambda step, **facts: BackgroundStep(_world.server, step, **facts)),
         (house, "migrate", lambda *_, **__: None),
-        (house, "ContentStore", lambda *_: SimulatedContent(_world.server)),
+        (house, "open_content", lambda *_, **__: SimulatedContent(_world.server)),
         (failpoint, "reach", lambda name: _world.faults.visit(name) if _world else None),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
