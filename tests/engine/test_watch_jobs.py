@@ -321,7 +321,7 @@ def test_a_cursor_from_a_later_life_of_the_store_is_reset_and_listed_afresh(sett
 
 
 class LaterClock:
-    """The system's clock, put forward."""
+    """The system's clock, put forward or back."""
 
     def __init__(self):
         self._inner = SystemClock()
@@ -342,6 +342,34 @@ def test_a_cursor_older_than_deletes_are_remembered_is_reset(settings):
             await watcher.run(frames=1)
             assert watcher.frames[-1].reason == "CURSOR_TOO_OLD"
             assert watcher.cursor != ""
+
+    run(scenario())
+
+
+def test_a_clock_that_is_put_back_holds_no_heartbeat_back(settings):
+    async def scenario():
+        clock = LaterClock()
+        async with running(settings, clock=clock) as (_, engine):
+            stream = SetWatcher(engine).stream(heartbeat_s=0.05)
+            assert isinstance(await anext(stream), Synced)
+            clock.ahead = -timedelta(hours=1)
+            async with asyncio.timeout(10):
+                assert [type(await anext(stream)) for _ in range(3)] == [Beat] * 3
+            await stream.aclose()
+
+    run(scenario())
+
+
+def test_a_clock_that_is_put_forward_ends_no_stream(settings):
+    async def scenario():
+        clock = LaterClock()
+        async with running(settings, clock=clock) as (_, engine):
+            stream = SetWatcher(engine).stream(heartbeat_s=0.05)
+            assert isinstance(await anext(stream), Synced)
+            clock.ahead = timedelta(days=1)
+            async with asyncio.timeout(10):
+                assert [type(await anext(stream)) for _ in range(3)] == [Beat] * 3
+            await stream.aclose()
 
     run(scenario())
 

@@ -1,8 +1,8 @@
 """The stream of a set of jobs: a list first, then what changes, with an end that is said."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from jobplane.engine.clock import Clock
 from jobplane.engine.domain.job import Job
@@ -74,8 +74,9 @@ class JobsStream:
         self._cursors = cursors
         self._clock = clock
         self._interest = interest
-        self._ends_at = clock.now() + timedelta(seconds=max_age_s)
-        self._heard_at = clock.now()
+        self._max_age_s = max_age_s
+        # By the loop's clock, in seconds: the wall may be set while somebody listens.
+        self._ends_at = self._heard_at = 0.0
         self._place = Place(0, 0)
         # Up to here the watcher may know a later state of a job than the feed tells.
         self._sure_after = 0
@@ -83,6 +84,8 @@ class JobsStream:
 
     async def frames(self) -> AsyncIterator[SetFrame]:
         """Frames until the end of the server, of the stream's life, or of all jobs."""
+        self._heard_at = _elapsed()
+        self._ends_at = self._heard_at + self._max_age_s
         # A place at the board first, the table second: nothing between the two is missed.
         with self._board.subscribed(self._interest.project) as waiter:
             async for frame in self._opening():
@@ -98,7 +101,7 @@ class JobsStream:
                         yield frame
                     yield SetEnd(self._cursor, EndReason.FINISHED)
                     return
-                if self._clock.now() >= self._ends_at:
+                if _elapsed() >= self._ends_at:
                     yield SetEnd(self._cursor, EndReason.MAX_AGE, 0.0)
                     return
                 if beat := self._heartbeat():
@@ -137,7 +140,7 @@ class JobsStream:
         self._sure_after = await self._source.latest()
         matching = self._place.listed
         self._move(self._place.revision)
-        self._heard_at = self._clock.now()
+        self._heard_at = _elapsed()
         yield Synced(self._cursor, matching)
 
     def _listed(self, jobs: Sequence[Job]) -> Changes:
@@ -147,7 +150,7 @@ class JobsStream:
             for number, job in enumerate(jobs, start=1)
         ]
         self._place = places[-1]
-        self._heard_at = self._clock.now()
+        self._heard_at = _elapsed()
         return Changes(
             self._cursor,
             tuple(JobChange(job.name, job, matches=True) for job in jobs),
@@ -200,7 +203,7 @@ class JobsStream:
         return item.job is None or may_have_matched(expression, item.job)
 
     def _told(self, kept: Sequence[tuple[int, JobChange]]) -> Changes:
-        now = self._heard_at = self._clock.now()
+        self._heard_at, now = _elapsed(), self._clock.now()
         changes = tuple(change for _, change in kept)
         if any(change.job is None or change.job.status.is_terminal for change in changes) or not (
             all(change.matches for change in changes)
@@ -226,15 +229,19 @@ class JobsStream:
         return self._cursors.write(self._place)
 
     def _heartbeat(self) -> Beat | None:
-        silence = self._clock.now() - self._heard_at
-        return self._beat() if silence.total_seconds() >= self._interest.heartbeat_s else None
+        is_silent = _elapsed() >= self._heard_at + self._interest.heartbeat_s
+        return self._beat() if is_silent else None
 
     def _beat(self) -> Beat:
-        self._heard_at = self._clock.now()
-        return Beat(self._cursor, self._heard_at)
+        self._heard_at = _elapsed()
+        return Beat(self._cursor, self._clock.now())
 
     async def _rest(self, waiter: Waiter) -> None:
         """Wait for news, until the next heartbeat or the end of the stream."""
-        now = self._clock.now()
-        beat_at = self._heard_at + timedelta(seconds=self._interest.heartbeat_s)
-        await waiter.wait(max((min(beat_at, self._ends_at) - now).total_seconds(), 0.0))
+        beat_at = self._heard_at + self._interest.heartbeat_s
+        await waiter.wait(max(min(beat_at, self._ends_at) - _elapsed(), 0.0))
+
+
+def _elapsed() -> float:
+    """Seconds that only ever grow."""
+    return asyncio.get_running_loop().time()
