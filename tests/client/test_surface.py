@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 import jobplane.client
-from jobplane.client import AsyncClient, AsyncJob, Client, Job, errors, specs
+from jobplane.client import (
+    Artifact,
+    AsyncArtifact,
+    AsyncClient,
+    AsyncJob,
+    AsyncJobList,
+    Client,
+    Job,
+    JobList,
+    errors,
+    specs,
+)
 from jobplane.client._requests import KIND_OF_MESSAGE
 
 EXPORTS = {
@@ -15,6 +26,7 @@ EXPORTS = {
     "AsyncArtifact",
     "AsyncClient",
     "AsyncJob",
+    "AsyncJobList",
     "AsyncJobsWatch",
     "AsyncLogTail",
     "AsyncWatch",
@@ -25,6 +37,7 @@ EXPORTS = {
     "Interruption",
     "Job",
     "JobChange",
+    "JobList",
     "JobplaneError",
     "JobsWatch",
     "LogLine",
@@ -68,8 +81,12 @@ def test_both_clients_have_the_same_names():
     assert names_of(Client) == names_of(AsyncClient)
 
 
-def test_both_handles_have_the_same_names():
-    assert names_of(Job) == names_of(AsyncJob)
+@pytest.mark.parametrize(
+    ("blocking", "asynchronous"),
+    [(Job, AsyncJob), (Artifact, AsyncArtifact), (JobList, AsyncJobList)],
+)
+def test_both_handles_have_the_same_names(blocking, asynchronous):
+    assert names_of(blocking) == names_of(asynchronous)
 
 
 def test_every_built_in_kind_has_its_spec():

@@ -19,6 +19,7 @@ from jobplane.client._batch import BatchItem, CancelledJobs
 from jobplane.client._client import Client
 from jobplane.client._event import Event
 from jobplane.client._job import Job
+from jobplane.client._job_list import AsyncJobList, JobList
 from jobplane.client._logs import LogLine
 from jobplane.client._sets import JobChange, WatchedJob
 from jobplane.client._steps import Interruption, WatchPlan
@@ -31,6 +32,7 @@ __all__ = [
     "AsyncArtifact",
     "AsyncClient",
     "AsyncJob",
+    "AsyncJobList",
     "AsyncJobsWatch",
     "AsyncLogTail",
     "AsyncWatch",
@@ -41,6 +43,7 @@ __all__ = [
     "Interruption",
     "Job",
     "JobChange",
+    "JobList",
     "JobplaneError",
     "JobsWatch",
     "LogLine",

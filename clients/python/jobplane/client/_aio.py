@@ -28,6 +28,7 @@ from jobplane.client._batch import (
 from jobplane.client._channel import call_metadata, may_repeat, open_aio_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
+from jobplane.client._job_list import AsyncJobList
 from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
 from jobplane.client._read import ArtifactRead
@@ -44,6 +45,7 @@ from jobplane.client._schedules import (
 from jobplane.client._sets import SetMachine, SetQuery
 from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
+from jobplane.client._table import Row, TableRead
 from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
 from jobplane.v1 import (
@@ -194,7 +196,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         """Job with everything that the server knows about it."""
         return AsyncJob(self, await self._get(job))
 
-    async def list(
+    def list(
         self,
         filter: str = "",  # noqa: A002 - the contract's own word
         *,
@@ -202,7 +204,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         limit: int | None = None,
         full: bool = False,
         project: str = "",
-    ) -> AsyncGenerator[AsyncJob, None]:
+    ) -> AsyncJobList:
         """Jobs that match, page by page as they are asked for; newest first by default."""
         query = JobQuery(
             project=project or self.project,
@@ -211,6 +213,9 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
             full=full,
             limit=limit,
         )
+        return AsyncJobList(self._listed(query))
+
+    async def _listed(self, query: JobQuery) -> AsyncGenerator[AsyncJob, None]:
         taken, token = 0, ""
         while query.has_room(taken):
             page = await self._call(self._jobs.ListJobs, query.request(token, taken))
@@ -561,6 +566,20 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
             finally:
                 call.cancel()
             await asyncio.sleep(read.pause_s())
+
+    async def read_table(
+        self,
+        name: str,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        columns: Sequence[str] = (),
+    ) -> AsyncGenerator[Row, None]:
+        """Rows of a table artifact by its full name, page by page as they are asked for."""
+        read = TableRead(name, offset=offset, limit=limit, columns=columns)
+        while not read.complete:
+            for row in read.take(await self._call(self._artifacts.ReadTable, read.request())):
+                yield row
 
     async def upload(
         self,

@@ -8,7 +8,9 @@ from jobplane.client._outcome import outcome
 from jobplane.client._view import JobView
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    import pandas as pd
 
     from jobplane.client._aio import AsyncClient
     from jobplane.client._aio_stream import AsyncLogTail
@@ -113,6 +115,10 @@ class AsyncJob(JobView):
     async def artifact(self, artifact: str) -> AsyncArtifact:
         """Artifact by its name within the job."""
         return await self._client.artifact(self, artifact)
+
+    async def dataframe(self, artifact: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Table artifact as a pandas data frame, or some columns of it."""
+        return await (await self.artifact(artifact)).dataframe(columns)
 
     def _take(self, other: AsyncJob) -> AsyncJob:
         self.wire = other.wire

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from jobplane.client._table import Row, check_table, frame_of_content
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
     from jobplane.client._aio import AsyncClient
     from jobplane.client._client import Client
@@ -74,6 +79,17 @@ class Artifact(ArtifactView):
                 file.write(chunk)
         return part.replace(path)
 
+    def rows(
+        self, *, offset: int = 0, limit: int | None = None, columns: Sequence[str] = ()
+    ) -> Iterator[Row]:
+        """Rows of a table by column name, page by page as they are asked for."""
+        return self._client.read_table(self.name, offset=offset, limit=limit, columns=columns)
+
+    def dataframe(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Whole table as a pandas data frame, or some columns of it."""
+        check_table(self.id, self.media_type)
+        return frame_of_content(self.read(), columns)
+
 
 class AsyncArtifact(ArtifactView):
     """An artifact and its content; every read is checked against the digest."""
@@ -93,3 +109,22 @@ class AsyncArtifact(ArtifactView):
     async def text(self) -> str:
         """Whole content as text."""
         return (await self.read()).decode()
+
+    async def save(self, path: Path) -> Path:
+        """Path with the content; nothing appears there before all of it has arrived."""
+        part = path.with_name(path.name + ".part")
+        with await asyncio.to_thread(part.open, "wb") as file:
+            async for chunk in self.chunks():
+                await asyncio.to_thread(file.write, chunk)
+        return await asyncio.to_thread(part.replace, path)
+
+    def rows(
+        self, *, offset: int = 0, limit: int | None = None, columns: Sequence[str] = ()
+    ) -> AsyncIterator[Row]:
+        """Rows of a table by column name, page by page as they are asked for."""
+        return self._client.read_table(self.name, offset=offset, limit=limit, columns=columns)
+
+    async def dataframe(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Whole table as a pandas data frame, or some columns of it."""
+        check_table(self.id, self.media_type)
+        return await asyncio.to_thread(frame_of_content, await self.read(), columns)

@@ -24,6 +24,7 @@ from jobplane.client._channel import call_metadata, may_repeat, open_channel
 from jobplane.client._context import Context, choose
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._job import Job
+from jobplane.client._job_list import JobList
 from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
 from jobplane.client._read import ArtifactRead
@@ -42,6 +43,7 @@ from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
 from jobplane.client._sync_stream import Frames, JobsWatch, LogTail
 from jobplane.client._sync_watch import Stream, Watch
+from jobplane.client._table import Row, TableRead
 from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
 from jobplane.v1 import (
@@ -198,7 +200,7 @@ class Client(AbstractContextManager["Client"]):
         limit: int | None = None,
         full: bool = False,
         project: str = "",
-    ) -> Iterator[Job]:
+    ) -> JobList:
         """Jobs that match, page by page as they are asked for; newest first by default."""
         query = JobQuery(
             project=project or self.project,
@@ -207,6 +209,9 @@ class Client(AbstractContextManager["Client"]):
             full=full,
             limit=limit,
         )
+        return JobList(self._listed(query))
+
+    def _listed(self, query: JobQuery) -> Iterator[Job]:
         taken, token = 0, ""
         while query.has_room(taken):
             page = self._call(self._jobs.ListJobs, query.request(token, taken))
@@ -534,6 +539,19 @@ class Client(AbstractContextManager["Client"]):
             finally:
                 call.cancel()
             read.pause()
+
+    def read_table(
+        self,
+        name: str,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        columns: Sequence[str] = (),
+    ) -> Iterator[Row]:
+        """Rows of a table artifact by its full name, page by page as they are asked for."""
+        read = TableRead(name, offset=offset, limit=limit, columns=columns)
+        while not read.complete:
+            yield from read.take(self._call(self._artifacts.ReadTable, read.request()))
 
     def upload(
         self,

@@ -8,7 +8,9 @@ from jobplane.client._outcome import outcome
 from jobplane.client._view import JobView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pandas as pd
 
     from jobplane.client._artifact import Artifact
     from jobplane.client._client import Client
@@ -105,6 +107,10 @@ class Job(JobView):
     def artifact(self, artifact: str) -> Artifact:
         """Artifact by its name within the job."""
         return self._client.artifact(self, artifact)
+
+    def dataframe(self, artifact: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Table artifact as a pandas data frame, or some columns of it."""
+        return self.artifact(artifact).dataframe(columns)
 
     def _take(self, other: Job) -> Job:
         self.wire = other.wire
