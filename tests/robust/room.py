@@ -17,6 +17,9 @@ from tests.robust.record import PROJECT
 CALL_TIMEOUT_S = 5.0
 # Codes after which nobody knows whether the call was done.
 UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
+# What grpc's own client says when the connection breaks under a message it is sending.
+# The server has said nothing then: an answer of ours carries trailers, a bug of ours a reason.
+CUT_WHILE_SENDING = "Internal error from Core"
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
@@ -114,20 +117,9 @@ class Room:
                 note_job(operation, response.job)
             operation.deduplicated = getattr(response, "deduplicated", False)
         except grpc.aio.AioRpcError as error:
-            self._note_error(operation, error)
+            note_error(operation, error)
         operation.end = self.now()
         return response, operation
-
-    def _note_error(self, operation: Operation, error: grpc.aio.AioRpcError) -> None:
-        info = error_info(error)
-        code = error.code().name
-        operation.detail = info.reason or code
-        if code in UNKNOWN:
-            operation.outcome = "unknown"
-            operation.detail = f"{code} {info.reason}".strip()
-        else:
-            operation.outcome = "refused"
-            operation.job_id = operation.job_id or info.metadata.get("job_id", "")
 
     async def insist(self, method: Any, request: Any, *, verb: str, **facts: Any) -> Operation:
         """Repeat a call until its outcome is known, or the run is over."""
@@ -150,6 +142,22 @@ def note_job(operation: Operation, job: job_pb2.Job) -> None:
     operation.status = status_name(job.status)
     operation.sequence = job.sequence
     operation.done = job.done
+
+
+def note_error(operation: Operation, error: grpc.aio.AioRpcError) -> None:
+    """Write down how a call failed, and whether that is known to be the server's word."""
+    info = error_info(error)
+    code = error.code().name
+    operation.detail = info.reason or code
+    if code in UNKNOWN:
+        operation.outcome = "unknown"
+        operation.detail = f"{code} {info.reason}".strip()
+    elif error.details() == CUT_WHILE_SENDING and not error.trailing_metadata():
+        operation.outcome = "unknown"
+        operation.detail = "cut while sending"
+    else:
+        operation.outcome = "refused"
+        operation.job_id = operation.job_id or info.metadata.get("job_id", "")
 
 
 def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
