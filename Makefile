@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.synced
+TEMPORAL ?= github.com/temporalio/cli/cmd/temporal@v1.5.1
 BENCHES ?= plane scheduler artifacts trade_audit answer_run
 export JOBPLANE_GEN_PYTHON ?= .venv-gen/bin/python
 
-.PHONY: help demo dev test check lint format types gen docs bench robust clean sync
+.PHONY: help demo dev test check lint format types gen docs bench bench-peers robust clean sync
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Run a real job end to end, live, and show what it made
 	@$(BIN)/python -m jobplane.cli.demo
@@ -51,6 +52,13 @@ docs: third_party .venv-gen/.synced ## Write docs/reference/ from the contract
 bench: $(STAMP) ## Measure; results go to bench/results/
 	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m bench.$$name || missed="$$missed $$name"; done; \
 	  test -z "$$missed" || { echo "below target:$$missed"; exit 1; }
+
+bench-peers: $(STAMP) ## Measure other systems on the same work, beside ours
+	@$(BIN)/uv venv -q --allow-existing -p $(BIN)/python .venv-peers
+	@while read -r package; do $(BIN)/uv pip install -q -p .venv-peers "$$package" || true; done \
+	  < bench/peers/requirements.txt
+	@test -x .tools/bin/temporal || GOBIN=$(CURDIR)/.tools/bin go install $(TEMPORAL) || true
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 robust: $(STAMP) ## Prove the promises at length
 	@$(BIN)/python -m pytest -m robust --timeout 7200 tests
