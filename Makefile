@@ -18,7 +18,7 @@ dev: $(STAMP) ## Serve on loopback, with data in .jobplane
 	@$(BIN)/jobplane dev
 
 test: third_party .venv-gen/.synced ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 check: lint types test ## All that a change must pass
 

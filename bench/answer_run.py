@@ -65,26 +65,31 @@ class Figures:
         return self.true_gaps / max(1, self.unanswerable)
 
 
-def measure(name: str) -> Figures:
+def measure(name: str, *, by_meaning: bool = False) -> Figures:
     """Figures of one set, each question answered in a run of its own."""
     entries: dict[str, Any] = json.loads((QUESTIONS / f"{name}.json").read_text("utf-8"))
     figures = Figures(name)
     for entry in entries["questions"]:
         started = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            context = _answered(entry, ROOT / entries["documents"], Path(folder))
+            documents = ROOT / entries["documents"]
+            context = _answered(entry, documents, Path(folder), by_meaning=by_meaning)
         figures.seconds += perf_counter() - started
         _count(figures, entry, context)
     return figures
 
 
-def _answered(entry: dict[str, Any], documents: Path, folder: Path) -> FakeContext:
+def _answered(
+    entry: dict[str, Any], documents: Path, folder: Path, *, by_meaning: bool
+) -> FakeContext:
     context = FakeContext(folder=folder, settings={"document_roots": [str(documents.parent)]})
     spec = wire.AnswerRunSpec(
         question=entry["question"],
         markdown_path=documents.name,
         enable_sql=entry.get("sql", False),
     )
+    if by_meaning:
+        spec.retrieval.mode = wire.AnswerRunSpec.Retrieval.MODE_HYBRID
     run(spec, context)
     return context
 
@@ -136,9 +141,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--json", type=Path, help="also write the figures here")
     options.add_argument("--misses", action="store_true", help="also list what went wrong")
+    options.add_argument("--hybrid", action="store_true", help="retrieve by meaning too")
     options.add_argument("sets", nargs="*", default=SETS, help=f"of {', '.join(SETS)}")
     arguments = options.parse_args()
-    measured = [measure(name) for name in arguments.sets]
+    measured = [measure(name, by_meaning=arguments.hybrid) for name in arguments.sets]
     print(table(measured))
     for figures in measured if arguments.misses else ():
         print(f"{figures.name}: {', '.join(figures.misses) or 'nothing missed'}")

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobplane.client import Client
+import pytest
+
+from jobplane.client import Client, specs
+from jobplane.engine.kinds.answer_run import minilm
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +72,21 @@ def test_gaps_are_on_the_job_as_in_the_bundle(server):
         job = client.get("smoke-1")
         bundle = json.loads(job.artifact("context_bundle.json").text())
         assert [gap.reason for gap in job.wire.gaps] == [gap["reason"] for gap in bundle["gaps"]]
+
+
+def test_a_run_by_meaning_answers_with_the_pinned_model(server):
+    if missing := minilm.missing_packages():
+        message = f"no {', '.join(missing)}: {minilm.INSTALL}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    paper = b"# Clinic\n\nThe veterinary surgeon sees cats on Tuesdays.\n"
+    spec = specs.AnswerRun(
+        question="When does the veterinary surgeon see cats?", retrieval={"mode": "MODE_HYBRID"}
+    )
+    with Client(server) as client:
+        job = client.submit(spec, inputs={"documents": paper})
+        assert job.result(timeout=120).answer_run.finish_reason == "ANSWERED"
+        bundle = json.loads(job.artifact("context_bundle.json").text())
+    assert bundle["evidence"][0]["scores"]["dense"] > 0.5
+    assert bundle["embedding"]["weights_sha256"] == minilm.SHA256[minilm.WEIGHTS]

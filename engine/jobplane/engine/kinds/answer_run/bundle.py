@@ -14,7 +14,7 @@ from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.retrieval import Found, Scores
 from jobplane.engine.kinds.answer_run.source import Library
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 PACKAGE = "jobplane.engine.kinds.answer_run"
 SCHEMA_FILE = "context_bundle.schema.json"
 
@@ -79,6 +79,7 @@ def build(
     evidence: Sequence[Evidence],
     queries: Sequence[Query],
     llm: Mapping[str, Any],
+    embedding: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The bundle, checked against its schema."""
     bundle: dict[str, Any] = {
@@ -92,6 +93,7 @@ def build(
         "sql": [_query(query) for query in queries],
         "gaps": [gap_entry(gap) for draft in drafts for gap in draft.gaps],
         "llm": dict(llm),
+        "embedding": embedding and dict(embedding),
     }
     validate(bundle)
     return bundle

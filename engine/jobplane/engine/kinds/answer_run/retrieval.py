@@ -1,7 +1,7 @@
 """Which passages a question may draw on: by words, and, as an option, by meaning."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk
 from jobplane.engine.kinds.answer_run.embedding import Embedder
+from jobplane.engine.kinds.answer_run.encoder import Array
 from jobplane.engine.kinds.answer_run.language import index_tokens, meanings
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 
@@ -18,6 +19,7 @@ from jobplane.engine.kinds.answer_run.questions import SubQuestion
 _FUSE_K = 60
 # A word of the same meaning says less than the word itself.
 _MEANING_WEIGHT = 0.5
+_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Found:
 class Retriever:
     """Index over all passages of a run."""
 
-    def __init__(self, chunks: Sequence[Chunk], embedder: Embedder | None = None) -> None:
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
         self._chunks = chunks
         self._tokens = [index_tokens(_indexed_text(chunk)) for chunk in chunks]
         self._counts: Counter[str] = Counter()
@@ -51,8 +53,18 @@ class Retriever:
         self._index: Any = bm25s.BM25(method="lucene")
         if self._vocabulary:
             self._index.index(self._tokens, show_progress=False)
-        self._embedder = embedder
-        self._vectors = embedder.embed([chunk.text for chunk in chunks]) if embedder else None
+        self._embedder: Embedder | None = None
+        self._vectors: Array = np.zeros((0, 0), dtype=np.float32)
+
+    def learn_meaning(
+        self, embedder: Embedder, learnt: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Find by meaning too from now on; `learnt` hears how many passages are done."""
+        vectors: list[Array] = []
+        for chunk in self._chunks:
+            vectors.append(embedder.embed(_indexed_text(chunk)))
+            learnt(len(vectors))
+        self._embedder, self._vectors = embedder, np.array(vectors, dtype=np.float32)
 
     def idf(self, stemmed: str) -> float:
         """How much a word tells, over the passages of this run."""
@@ -72,12 +84,14 @@ class Retriever:
         words = self._by_words(question)
         order = _order(words)
         ranked = [index for index in order if words[index] > 0]
-        if self._embedder is None or self._vectors is None:
+        if self._embedder is None or not self._chunks:
             return [
                 Found(self._chunks[index], index, Scores(_rounded(words[index])))
                 for index in ranked[:k]
             ]
-        dense = self._vectors @ self._embedder.embed([question.text])[0]
+        dense = self._vectors @ self._embedder.embed(question.text)
+        # The last bits differ between machines; the order must not.
+        dense = np.round(dense, _DIGITS)
         fused = _fuse(len(self._chunks), ranked, list(_order(dense)))
         return [
             Found(
@@ -117,4 +131,4 @@ def _fuse(count: int, *rankings: Sequence[int]) -> list[float]:
 
 
 def _rounded(score: float) -> float:
-    return round(float(score), 4)
+    return round(float(score), _DIGITS)

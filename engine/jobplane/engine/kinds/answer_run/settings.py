@@ -45,6 +45,8 @@ class Limits:
     archive_ratio: int = 100
     ratio_free_bytes: int = 10 * _MIB
     pdf_pages: int = 2000
+    # Passages that retrieval by meaning takes in, at some 15 a second.
+    embedded_passages: int = 10_000
     sql_timeout_s: float = 10.0
     sql_rows: int = 1000
     sql_memory_mib: int = 256

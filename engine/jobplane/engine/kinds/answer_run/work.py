@@ -14,7 +14,7 @@ from jobplane.engine.kinds.answer_run import STAGES, bundle, writing
 from jobplane.engine.kinds.answer_run.answer import Draft
 from jobplane.engine.kinds.answer_run.chunking import Chunk, chunk_document
 from jobplane.engine.kinds.answer_run.completion import ChatClient, EndpointDownError, redacted
-from jobplane.engine.kinds.answer_run.embedding import load_embedder
+from jobplane.engine.kinds.answer_run.embedding import embedding_record, load_embedder
 from jobplane.engine.kinds.answer_run.library import load
 from jobplane.engine.kinds.answer_run.model import Model, Style
 from jobplane.engine.kinds.answer_run.patience import watched
@@ -123,16 +123,34 @@ class _Run:
         return chunks
 
     def _retrieve(self, chunks: list[Chunk]) -> tuple[Retriever, list[Material]]:
-        hybrid = self.spec.retrieval.mode == _Spec.Retrieval.MODE_HYBRID
-        embedder = watched(load_embedder, self.context.safe_point) if hybrid else None
-        index = watched(lambda: Retriever(chunks, embedder), self.context.safe_point)
-        materials: list[Material] = []
+        index = watched(lambda: Retriever(chunks), self.context.safe_point)
         questions = sub_questions(self.spec.question)
+        learnt = 0
+        if self._by_meaning:
+            learnt = len(chunks)
+            self._learn_meaning(index, learnt, learnt + len(questions))
+        materials: list[Material] = []
         for number, question in enumerate(questions, start=1):
             found = tuple(index.find(question, self.spec.retrieval.k))
             materials.append(Material(question, found))
-            self._advance("retrieve", number, len(questions), "question")
+            self._advance("retrieve", learnt + number, learnt + len(questions), "text")
         return index, materials
+
+    @property
+    def _by_meaning(self) -> bool:
+        return self.spec.retrieval.mode == _Spec.Retrieval.MODE_HYBRID
+
+    def _learn_meaning(self, index: Retriever, passages: int, steps: int) -> None:
+        most = self.settings.limits.embedded_passages
+        if passages > most:
+            raise WorkError(
+                "TOO_MANY_PASSAGES",
+                f"retrieval.mode HYBRID takes {most} passages and the documents make {passages}: "
+                "raise retrieval.chunk_chars, send fewer documents, or use BM25",
+                category=FailureCategory.INPUT,
+            )
+        embedder = watched(load_embedder, self.context.safe_point)
+        index.learn_meaning(embedder, lambda done: self._advance("retrieve", done, steps, "text"))
 
     def _ask_tables(
         self, library: Library, materials: Sequence[Material], model: Model | None
@@ -189,6 +207,7 @@ class _Run:
             evidence=citations.all(),
             queries=self.queries,
             llm=self._llm_entry(model),
+            embedding=embedding_record() if self._by_meaning else None,
         )
         result = self._result(library, drafts, citations, finish, model)
         self._save(ANSWER, answer, "text/markdown", ArtifactType.REPORT)
