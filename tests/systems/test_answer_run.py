@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobplane.client import Client, specs
+from jobplane.client import Client, errors, specs
 from jobplane.engine.kinds.answer_run import minilm
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +90,17 @@ def test_a_run_by_meaning_answers_with_the_pinned_model(server):
         bundle = json.loads(job.artifact("context_bundle.json").text())
     assert bundle["evidence"][0]["scores"]["dense"] > 0.5
     assert bundle["embedding"]["weights_sha256"] == minilm.SHA256[minilm.WEIGHTS]
+
+
+def test_a_run_past_its_time_is_timed_out_and_says_so(server):
+    spec = specs.JobSpec(answer_run=specs.AnswerRun(question="When does the ferry come back?"))
+    spec.policy.attempt_timeout.FromMilliseconds(500)
+    paper = b"# Harbour\n\nThe ferry crosses the bay at dawn.\n\n" * 200_000
+    with Client(server) as client:
+        job = client.submit(spec, inputs={"documents": paper})
+        with pytest.raises(errors.JobTimedOut) as late:
+            job.result(timeout=120)
+        assert late.value.reason == "ATTEMPT_TIMEOUT"
+        assert job.refresh().status == "TIMED_OUT"
+        with pytest.raises(errors.NotFound):
+            job.artifact("final.md").text()

@@ -104,3 +104,12 @@ def test_two_audits_of_one_journal_are_byte_identical(client, audited):
         if name == "review.json":
             first, second = (json.loads(text) for text in (first, second))
         assert first == second
+
+
+def test_an_audit_past_its_seconds_is_timed_out_and_says_so(client):
+    spec = specs.TradeAudit(k_repeat=1000, max_seconds=0.5)
+    job = client.submit(spec, inputs={"journal": JOURNAL})
+    with pytest.raises(errors.JobTimedOut) as late:
+        job.result(timeout=120)
+    assert late.value.reason == "ATTEMPT_TIMEOUT"
+    assert job.refresh().status == "TIMED_OUT"
