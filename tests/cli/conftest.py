@@ -1,10 +1,13 @@
 """A fake server and a way to run the command, in this process or as one of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,29 @@ class Ran:
 
 
 Cli = Callable[..., Ran]
+READY = re.compile(r"jobplane ready grpc=(\S+) http=(\S+) data=(\S+)")
+
+
+@contextmanager
+def dev_server(data: Path, *, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `jobplane dev`, and give its process and address once it is ready."""
+    with (
+        (data.parent / "server.log").open("a") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "jobplane.cli", "dev", "--port", str(port),
+             "--http-port", "0", "--data", str(data)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout
+        try:
+            ready = READY.match(process.stdout.readline())
+            assert ready, (data.parent / "server.log").read_text()
+            yield process, ready[1]
+        finally:
+            process.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +60,13 @@ def server(monkeypatch) -> Iterator[FakeServer]:
     with FakeServer() as server:
         monkeypatch.setenv("JOBPLANE_ADDRESS", server.address)
         yield server
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory) -> Iterator[str]:
+    """Address of a real server in a process of its own, shared by all tests."""
+    with dev_server(tmp_path_factory.mktemp("plane") / "data") as (_, address):
+        yield address
 
 
 @pytest.fixture

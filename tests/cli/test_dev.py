@@ -1,47 +1,21 @@
 """The dev command where there is no server to run, and a real one where there is."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from jobplane.client import Client, Event, WatchPlan, specs
+from tests.cli.conftest import dev_server
 
-READY = re.compile(r"jobplane ready grpc=(\S+) http=(\S+) data=(\S+)")
 HIDDEN_SERVER = """
 import sys
 sys.modules["jobplane.service"] = None
 from jobplane.cli.main import main
 main()
 """
-
-
-@contextmanager
-def dev_server(data: Path, *, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `jobplane dev`, and give its process and address once it is ready."""
-    with (
-        (data.parent / "server.log").open("a") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "jobplane.cli", "dev", "--port", str(port),
-             "--http-port", "0", "--data", str(data)],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):  # fmt: skip
-        assert process.stdout
-        try:
-            ready = READY.match(process.stdout.readline())
-            assert ready, (data.parent / "server.log").read_text()
-            yield process, ready[1]
-        finally:
-            process.kill()
 
 
 def test_without_the_server_part_dev_says_how_to_install_it():

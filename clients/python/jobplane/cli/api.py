@@ -44,7 +44,7 @@ def api(
     limit = CALL_TIMEOUT_S if timeout is None and not found.server_streaming else timeout
     indent = None if found.server_streaming or session.output == "jsonl" else 2
     for answer in reflection.call(found, messages, limit):
-        session.write(
+        session.write_json_text(
             json_format.MessageToJson(
                 answer,
                 indent=indent,

@@ -9,6 +9,7 @@ import click
 from jobplane.cli.exits import Exit
 from jobplane.cli.lines import failure_text, metrics_text
 from jobplane.cli.report import ran_for
+from jobplane.cli.safe import Safe
 from jobplane.cli.screen import colored
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, plain, with_session
@@ -36,7 +37,7 @@ def describe(session: Session, *, job: str) -> int:
         session.write(handle.name)
     else:
         for label, text in _sections(handle, list(handle.history())):
-            session.write(f"{label:<{LABEL_WIDTH}}{text}".rstrip())
+            session.write(Safe(" ").join([f"{label:<{LABEL_WIDTH - 1}}", text]))
     return Exit.OK
 
 
@@ -66,10 +67,11 @@ def _sections(job: Job, history: list[Event]) -> Iterator[tuple[str, str]]:
         yield "Origin", wire.origin_job
 
 
-def _status(job: Job) -> str:
+def _status(job: Job) -> Safe:
     status = colored(job.status, job.status)
     ran = span(ran_for(job.wire))
-    return f"{status}  attempt {job.attempt}  {'ran' if job.done else 'for'} {ran}"
+    told = f"attempt {job.attempt}", f"{'ran' if job.done else 'for'} {ran}"
+    return Safe("  ").join([status, *told])
 
 
 def _why(job: Job) -> Iterator[tuple[str, str]]:

@@ -7,12 +7,16 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from jobplane.cli.safe import Safe
 from jobplane.client import JobplaneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from jobplane.cli.session import Session
+
+# After the ^C that a terminal shows.
+NEW_LINE = Safe("\n")
 
 
 @contextmanager
@@ -32,7 +36,7 @@ def detaching(
     except KeyboardInterrupt:
         ids = " ".join(job_ids)
         if on_interrupt is None:
-            session.say(f"\ndetached; {ids} goes on. Come back with: jobplane watch {ids}")
+            session.say(NEW_LINE + f"detached; {ids} goes on. Come back with: jobplane watch {ids}")
         else:
             _cancel(session, ids, on_interrupt)
         raise
@@ -49,6 +53,6 @@ def _cancel(session: Session, ids: str, cancel: Callable[[], object]) -> None:
     try:
         cancel()
     except JobplaneError as error:
-        session.say(f"\n{ids} could not be cancelled: {error.message}")
+        session.say(NEW_LINE + f"{ids} could not be cancelled: {error.message}")
         return
-    session.say(f"\ncancelled {ids}")
+    session.say(NEW_LINE + f"cancelled {ids}")

@@ -8,8 +8,10 @@ import click
 from google.protobuf.descriptor import FieldDescriptor
 
 from jobplane.cli.exits import Exit
+from jobplane.cli.groups import DefaultGroup
 from jobplane.cli.parameters import KINDS
 from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.sheet import Sheet
 from jobplane.cli.table import table
 
 if TYPE_CHECKING:
@@ -26,17 +28,7 @@ TYPE_NAMES = {
 }
 
 
-class ListedByDefault(click.Group):
-    """Group that lists when no command of it is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put in the command where there is none, or only its options."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["ls", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=ListedByDefault)
+@click.group(cls=DefaultGroup)
 def kinds() -> None:
     """Show what can be run."""
 
@@ -45,15 +37,7 @@ def kinds() -> None:
 @with_session
 def ls(session: Session) -> int:
     """List the kinds that the server knows."""
-    found = list(session.client.kinds())
-    if session.is_json:
-        session.write_messages(found)
-    elif session.output == "name":
-        for kind in found:
-            session.write(kind.name)
-    else:
-        rows = [(_short(kind), _traits(kind), kind.description) for kind in found]
-        session.write(table(("KIND", "CAN", "WHAT IT DOES"), rows))
+    _SHEET.write(session, session.client.kinds())
     return Exit.OK
 
 
@@ -198,3 +182,12 @@ def _row(field: FieldDescriptor) -> tuple[str, str, str]:
     if field.message_type is not None:
         return str(field.name), f"{many}{field.message_type.name}", ""
     return str(field.name), many + TYPE_NAMES.get(field.type, "whole number"), ""
+
+
+_SHEET: Sheet[kind_service_pb2.Kind] = Sheet(
+    headers=("KIND", "CAN", "WHAT IT DOES"),
+    row=lambda kind: (_short(kind), _traits(kind), kind.description),
+    name=lambda kind: kind.name,
+    short=_short,
+    wire=lambda kind: kind,
+)

@@ -38,7 +38,7 @@ def logs(
                 session.write_json(_value(line))
             else:
                 stamp = f"{_time(line)} " if timestamps else ""
-                session.write(stamp + line.text)
+                session.write_raw(stamp + line.text)
     return Exit.OK
 
 

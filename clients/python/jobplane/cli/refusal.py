@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobplane.cli.safe import Safe, json_escaped, safe, safe_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,14 +40,17 @@ def tell_error(error: JobplaneError, *, as_json: bool) -> None:
             hint=error.hint,
         )
         return
-    lines = [f"error: {error}"]
-    lines += [f"hint: {error.hint}"] if error.hint else []
+    known = " ".join(part for part in (error.code, error.reason) if part)
+    lines = [f"error: {error.message}", *_violations(error), f"reason: {known}"]
+    lines += [f"next: {error.hint}"] if error.hint else []
     lines += [f"request: {error.request_id}"] if error.request_id else []
-    click.echo("\n".join(lines), err=True)
+    click.echo(str(Safe("\n").join(lines)), err=True)
 
 
 def tell_usage(error: click.ClickException, *, as_json: bool) -> None:
     """Say what is wrong with the command line."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "jobplane"
     if as_json:
         _dump(
             code="INVALID_ARGUMENT",
@@ -53,11 +58,22 @@ def tell_usage(error: click.ClickException, *, as_json: bool) -> None:
             message=error.format_message(),
             violations=[],
             request_id="",
-            hint="see: jobplane --help",
+            hint=f"see: {command} --help",
         )
         return
-    error.show()
+    lines = [safe_lines(context.get_usage())] if context else []
+    lines += [safe(f"error: {error.format_message()}"), safe(f"next: {command} --help")]
+    click.echo(str(Safe("\n").join(lines)), err=True)
+
+
+def _violations(error: JobplaneError) -> list[str]:
+    """Lines for the fields that the message leaves out."""
+    return [
+        f"  {item.field}: {item.description}"
+        for item in error.violations
+        if item.description.removesuffix("…") not in error.message
+    ]
 
 
 def _dump(**members: Any) -> None:
-    click.echo(json.dumps(members, ensure_ascii=False), err=True)
+    click.echo(json_escaped(json.dumps(members, ensure_ascii=False)), err=True)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobplane.cli.lines import failure_text, metrics_text
+from jobplane.cli.safe import Safe
 from jobplane.cli.screen import colored
 from jobplane.cli.session import plain
 from jobplane.cli.units import size, span
@@ -37,11 +38,11 @@ def write_end(
             session.say(next_steps(job))
 
 
-def final_line(job: job_pb2.Job) -> str:
+def final_line(job: job_pb2.Job) -> Safe:
     """One line: id, status, how long it ran, what came of it."""
     status = status_name(job.status, job.phase)
     parts = [job.job_id, colored(status, status), span(ran_for(job)), outcome_text(job)]
-    return " ".join(part for part in parts if part)
+    return Safe(" ").join(part for part in parts if part)
 
 
 def outcome_text(job: job_pb2.Job) -> str:

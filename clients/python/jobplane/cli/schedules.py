@@ -9,8 +9,10 @@ import click
 
 from jobplane.cli.exits import Exit
 from jobplane.cli.follow import Span
+from jobplane.cli.groups import DefaultGroup
 from jobplane.cli.parameters import build_spec
 from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.sheet import Sheet
 from jobplane.cli.submit import labels_of
 from jobplane.cli.table import table
 from jobplane.cli.units import span
@@ -66,7 +68,7 @@ def _options(command: _Command) -> _Command:
     return cast("_Command", given)
 
 
-@click.group()
+@click.group(cls=DefaultGroup)
 def schedules() -> None:
     """Submit jobs by the clock."""
 
@@ -75,18 +77,7 @@ def schedules() -> None:
 @with_session
 def ls(session: Session) -> int:
     """List schedules."""
-    found = list(session.client.schedules())
-    if session.is_json:
-        session.write_messages(found)
-    elif session.output == "name":
-        for schedule in found:
-            session.write(schedule.name)
-    else:
-        rows = [
-            (_id(one), one.cron, one.time_zone, _state(one), _next(one), _last(one))
-            for one in found
-        ]
-        session.write(table(("SCHEDULE", "CRON", "ZONE", "STATE", "NEXT", "LAST FIRE"), rows))
+    _SHEET.write(session, session.client.schedules())
     return Exit.OK
 
 
@@ -311,3 +302,13 @@ def _time(moment: Timestamp) -> str:
 
 def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+_SHEET: Sheet[wire.Schedule] = Sheet(
+    headers=("SCHEDULE", "CRON", "ZONE", "STATE", "NEXT", "LAST FIRE"),
+    row=lambda one: (_id(one), one.cron, one.time_zone, _state(one), _next(one), _last(one)),
+    name=lambda one: one.name,
+    short=_id,
+    wire=lambda one: one,
+    spare=("ZONE", "LAST FIRE"),
+)

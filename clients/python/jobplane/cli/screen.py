@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-import click
-
 from jobplane.cli.lines import line_of, metrics_text
+from jobplane.cli.safe import Safe, safe, styled
 from jobplane.cli.session import plain
 from jobplane.cli.units import clock
 from jobplane.v1 import event_pb2
@@ -65,9 +64,9 @@ def screen_for(session: Session, job_id: str, *, verbose: bool) -> Screen:
     return LineScreen(session, job_id, verbose=verbose)
 
 
-def colored(text: str, status: str) -> str:
+def colored(text: str, status: str) -> Safe:
     """Text in the colour of a status."""
-    return click.style(text, fg=COLORS.get(status))
+    return styled(text, fg=COLORS.get(status))
 
 
 def interruption_text(interruption: Interruption) -> str:
@@ -176,11 +175,11 @@ class LiveScreen(QuietScreen):
             return
         if line is not None and (line.essential or self._verbose):
             label = colored(f"{line.label:<{LABEL_WIDTH}}", line.label)
-            self._print(f" {self._clock(event)}  {label} {line.text}".rstrip())
+            self._print(Safe(" ").join(["", self._clock(event), "", label, line.text]))
 
     def show_interruption(self, interruption: Interruption) -> None:
         """Tell that the connection was lost, or is back."""
-        self._print(click.style(f"  (!)   {interruption_text(interruption)}", fg="yellow"))
+        self._print(styled(f"  (!)   {interruption_text(interruption)}", fg="yellow"))
 
     def _clock(self, event: Event) -> str:
         if self._start is None or event.time is None:
@@ -202,8 +201,8 @@ class LiveScreen(QuietScreen):
             self._task,
             total=1.0 if has_fraction else None,
             completed=progress.fraction if has_fraction else 0,
-            description=progress.stage or self._stage or event.status.lower(),
-            told=f"{told}  {self._metrics}" if progress.message and self._metrics else told,
+            description=safe(progress.stage or self._stage or event.status.lower()),
+            told=safe(f"{told}  {self._metrics}" if progress.message and self._metrics else told),
         )
 
     def _end_bar(self) -> None:
@@ -211,7 +210,7 @@ class LiveScreen(QuietScreen):
             self._bar.stop()
         self._bar = self._task = None
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: Safe) -> None:
         if self._bar is None:
             self._session.write(text)
             return
@@ -233,7 +232,9 @@ def new_bar(*, colored: bool) -> tuple[Progress, TaskID]:
     from rich.table import Column  # noqa: PLC0415 - the same
 
     bar = Progress(
-        TextColumn("        {task.description:<12}", table_column=Column(no_wrap=True)),
+        TextColumn(
+            "        {task.description:<12}", markup=False, table_column=Column(no_wrap=True)
+        ),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeRemainingColumn(compact=True),

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobplane.cli.safe import Safe, json_escaped, safe
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from jobplane.client import Client
 
-FORMATS = ("table", "wide", "json", "jsonl", "name")
+FORMATS = ("table", "wide", "json", "jsonl", "csv", "name")
 CHOICES = ("auto", "always", "never")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -79,19 +81,37 @@ class Session:
             return False
         return self.progress == "always" or sys.stdout.isatty()
 
+    @property
+    def live_talk(self) -> bool:
+        """Whether to draw a bar beside the data, on stderr."""
+        if self.quiet or self.progress == "never":
+            return False
+        return self.progress == "always" or sys.stderr.isatty()
+
     def write(self, text: str) -> None:
-        """Data, to stdout."""
-        click.echo(text, color=self.colored)
+        """Data, to stdout; what would act on a terminal is escaped."""
+        click.echo(str(safe(text)), color=self.colored)
+
+    def write_raw(self, text: str) -> None:
+        """Data that a program takes as it is; escaped where a terminal would take it."""
+        if sys.stdout.isatty():
+            self.write(text.expandtabs())
+        else:
+            click.echo(text, color=True)
 
     def say(self, text: str) -> None:
         """Talk, to stderr; silent with --quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(str(safe(text)), err=True)
 
     def write_json(self, value: Any) -> None:
         """One JSON value to stdout: indented with -o json, on one line with jsonl."""
         indent = 2 if self.output == "json" else None
-        self.write(json.dumps(value, indent=indent, ensure_ascii=False))
+        self.write_json_text(json.dumps(value, indent=indent, ensure_ascii=False))
+
+    def write_json_text(self, text: str) -> None:
+        """JSON text to stdout; only its strings are touched, and only by escapes of JSON."""
+        self.write(Safe(json_escaped(text)))
 
     def write_messages(self, messages: Iterable[Message]) -> None:
         """Messages as a JSON array, or as one line each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobplane.cli.exits import Exit
+from jobplane.cli.interrupts import NEW_LINE
 from jobplane.cli.session import Session, plain
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def follow_set(
         ) as watch:
             _show(session, watch)
     except KeyboardInterrupt:
-        session.say("\ndetached; the jobs go on")
+        session.say(NEW_LINE + "detached; the jobs go on")
         raise
     if not session.is_json:
         session.say(f"{len(watch.jobs)} jobs match, all of them finished")

@@ -27,10 +27,12 @@ from jobplane.client._batch import (
 )
 from jobplane.client._channel import call_metadata, may_repeat, open_aio_channel
 from jobplane.client._context import Context, choose
+from jobplane.client._datasets import AsyncDatasets
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._job_list import AsyncJobList
 from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
+from jobplane.client._quotas import AsyncQuotas
 from jobplane.client._read import ArtifactRead
 from jobplane.client._requests import Spec, Submission, job_name
 from jobplane.client._schedules import (
@@ -46,6 +48,7 @@ from jobplane.client._sets import SetMachine, SetQuery
 from jobplane.client._status import error_of
 from jobplane.client._steps import Interruption, WatchPlan
 from jobplane.client._table import Row, TableRead
+from jobplane.client._updates import AsyncUpdates
 from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
 from jobplane.v1 import (
@@ -77,7 +80,9 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 30.0
 
 
-class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
+class AsyncClient(
+    AsyncDatasets, AsyncQuotas, AsyncUpdates, AbstractAsyncContextManager["AsyncClient"]
+):
     """Submits, reads, steers and watches jobs, with the same names as Client.
 
     Without arguments it talks to JOBPLANE_ADDRESS, else to the context in use

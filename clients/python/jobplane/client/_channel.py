@@ -13,8 +13,10 @@ from google.protobuf import descriptor_pb2
 
 from jobplane.v1 import (
     artifact_service_pb2,
+    dataset_service_pb2,
     job_service_pb2,
     kind_service_pb2,
+    quota_service_pb2,
     schedule_service_pb2,
     system_service_pb2,
 )
@@ -40,6 +42,8 @@ SERVICES = (
     kind_service_pb2.DESCRIPTOR.services_by_name["KindService"],
     artifact_service_pb2.DESCRIPTOR.services_by_name["ArtifactService"],
     schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"],
+    dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"],
+    quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"],
     system_service_pb2.DESCRIPTOR.services_by_name["SystemService"],
 )
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS

@@ -22,11 +22,13 @@ from jobplane.client._batch import (
 )
 from jobplane.client._channel import call_metadata, may_repeat, open_channel
 from jobplane.client._context import Context, choose
+from jobplane.client._datasets import Datasets
 from jobplane.client._event import Event, event_from_wire
 from jobplane.client._job import Job
 from jobplane.client._job_list import JobList
 from jobplane.client._logs import LogMachine, LogQuery
 from jobplane.client._page import EVENT_PAGE_SIZE, PAGE_SIZE, JobQuery
+from jobplane.client._quotas import Quotas
 from jobplane.client._read import ArtifactRead
 from jobplane.client._requests import Spec, Submission, job_name
 from jobplane.client._schedules import (
@@ -44,6 +46,7 @@ from jobplane.client._steps import Interruption, WatchPlan
 from jobplane.client._sync_stream import Frames, JobsWatch, LogTail
 from jobplane.client._sync_watch import Stream, Watch
 from jobplane.client._table import Row, TableRead
+from jobplane.client._updates import Updates
 from jobplane.client._upload import Content, Upload
 from jobplane.client._view import JobView
 from jobplane.v1 import (
@@ -75,7 +78,7 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 30.0
 
 
-class Client(AbstractContextManager["Client"]):
+class Client(Datasets, Quotas, Updates, AbstractContextManager["Client"]):
     """Submits, reads, steers and watches jobs; for `async with`, see AsyncClient.
 
     Without arguments it talks to JOBPLANE_ADDRESS, else to the context in use
