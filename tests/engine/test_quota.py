@@ -106,7 +106,7 @@ def test_a_limit_of_running_jobs_makes_the_others_wait(settings, metric):
     async def scenario():
         async with running(settings) as (_, engine):
             await limit(engine, **{metric: 1})
-            jobs = [await submitted(engine, probe(steps=10, step_s=0.02)) for _ in range(3)]
+            jobs = [await submitted(engine, probe(steps=25, step_s=0.02)) for _ in range(3)]
 
             async def one_runs():
                 return (await usage(engine))["running"] == 1

@@ -23,6 +23,7 @@ from jobplane.engine.query.filter import parse_filter
 from jobplane.engine.query.page import Page, page_limit
 from jobplane.engine.query.schema import DATASET_FIELDS
 from jobplane.engine.query.token import PageTokens
+from jobplane.engine.scheduler.room import Room
 from jobplane.engine.sheets import Sheets, is_table
 from jobplane.engine.store import artifacts, datasets
 from jobplane.engine.store.database import Database, Read, Transaction
@@ -184,6 +185,7 @@ def _keep_for_good(connection: Connection, content: Artifact) -> None:
     if upload is not None:
         artifacts.prolong(connection, upload, None)
         return
+    Room.held(connection, content.project).check(content.size_bytes)
     # So far it was a job's output only, and would go with the job.
     artifacts.shelve(
         connection, replace(content, type=ArtifactType.INPUT, job_id="", expires_at=None)

@@ -5,12 +5,9 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 from unicodedata import normalize
-
-from sqlalchemy import Connection
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock
@@ -22,7 +19,6 @@ from jobplane.engine.domain.errors import (
     BackendUnavailableError,
     InvalidSpecError,
     OffsetPastEndError,
-    QuotaExceededError,
     RateLimitedError,
     UploadStalledError,
     UploadTooLargeError,
@@ -30,8 +26,9 @@ from jobplane.engine.domain.errors import (
 )
 from jobplane.engine.domain.naming import filename_problem
 from jobplane.engine.domain.upload import Uploaded, UploadHeader
+from jobplane.engine.scheduler.room import Room
 from jobplane.engine.settings import EngineSettings
-from jobplane.engine.store import artifacts, quotas
+from jobplane.engine.store import artifacts
 from jobplane.engine.store.database import Database, Transaction
 
 T = TypeVar("T")
@@ -41,15 +38,6 @@ FINISH_TIMEOUT_S = 600.0
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 # Those that Python knows itself: what a machine adds to them is nobody's contract.
 _MEDIA_TYPES = mimetypes.MimeTypes()
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """How much may come, by the server's limit and by the project's quota."""
-
-    limit: int
-    quota: float | None
-    used: int
 
 
 class Uploads:
@@ -115,20 +103,19 @@ class Uploads:
         artifact, _ = await self._shelve(header, Content(found.sha256, found.size_bytes))
         return Uploaded(artifact, found.size_bytes, deduplicated=True)
 
-    async def _room(self, header: UploadHeader) -> _Room:
+    async def _room(self, header: UploadHeader) -> Room:
         limit = self._settings.max_upload_bytes
         if header.size_bytes > limit:
             raise UploadTooLargeError("header.size_bytes", header.size_bytes, limit)
-        quota, used = await self._crossing.outcome(
-            self._database.read(lambda connection: _quota(connection, header.project)),
+        room = await self._crossing.outcome(
+            self._database.read(lambda connection: Room.of(connection, header.project)),
             timeout_s=CALL_TIMEOUT_S,
         )
-        room = _Room(limit, quota, used)
-        _check_room(header.project, room, header.size_bytes)
+        room.check(header.size_bytes)
         return room
 
     async def _take_in(
-        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview], room: _Room
+        self, header: UploadHeader, chunks: AsyncIterator[bytes | memoryview], room: Room
     ) -> Content:
         """Write the chunks, and make what they come to durable if it is what was declared."""
         arrival = await self._in_thread(lambda: self._opened(header))
@@ -138,7 +125,8 @@ class Uploads:
             total = header.offset
             async for data in self._in_time(chunks, arrival):
                 total += len(data)
-                _check_total(header, total, room)
+                _check_total(header, total, self._settings.max_upload_bytes)
+                room.check(total)
                 if writing is not None:
                     await self._done(writing)
                 writing = self._files.submit(arrival.write, data)
@@ -210,8 +198,7 @@ class Uploads:
             found = artifacts.find_upload(connection, header.project, content.sha256)
             if found is not None:
                 return artifacts.prolong(connection, found, artifact.expires_at), False
-            quota, used = _quota(connection, header.project)
-            _check_room(header.project, _Room(0, quota, used), content.size_bytes)
+            Room.held(connection, header.project).check(content.size_bytes)
             artifacts.shelve(connection, artifact)
             return artifact, True
 
@@ -259,21 +246,13 @@ def _check(header: UploadHeader) -> None:
         raise InvalidSpecError(violations)
 
 
-def _check_room(project: str, room: _Room, size: int) -> None:
-    if room.quota is not None and room.used + size > room.quota:
-        raise QuotaExceededError(
-            f"projects/{project}", quotas.ARTIFACT_BYTES, room.quota, room.used
-        )
-
-
-def _check_total(header: UploadHeader, total: int, room: _Room) -> None:
+def _check_total(header: UploadHeader, total: int, limit: int) -> None:
     """Refuse as soon as too much has come."""
     if header.size_bytes and total > header.size_bytes:
         message = f"declares {header.size_bytes} bytes, but more came"
         raise InvalidSpecError([Violation("header.size_bytes", message)])
-    if total > room.limit:
-        raise UploadTooLargeError("chunk", total, room.limit)
-    _check_room(header.project, room, total)
+    if total > limit:
+        raise UploadTooLargeError("chunk", total, limit)
 
 
 def _check_whole(header: UploadHeader, content: Content) -> None:
@@ -287,12 +266,6 @@ def _check_whole(header: UploadHeader, content: Content) -> None:
 def _wrong_size(header: UploadHeader, size: int) -> InvalidSpecError:
     message = f"declares {header.size_bytes} bytes, but the content has {size}"
     return InvalidSpecError([Violation("header.size_bytes", message)])
-
-
-def _quota(connection: Connection, project: str) -> tuple[float | None, int]:
-    """The project's limit of stored bytes, if any, and how much of it is used."""
-    limit = quotas.limits_of(connection, project).of(quotas.ARTIFACT_BYTES)
-    return limit, 0 if limit is None else quotas.artifact_bytes(connection, project)
 
 
 def _media_type(filename: str) -> str:

@@ -337,9 +337,14 @@ class QuotaExceededError(EngineError):
     @property
     def message(self) -> str:
         return (
-            f"{self.subject}: {self.metric} is at {self.used:g} of {self.limit:g} "
-            f"({self.remaining:g} left)"
+            f"{self.subject}: {self.metric} is at {_exact(self.used)} of {_exact(self.limit)} "
+            f"({_exact(self.remaining)} left)"
         )
+
+
+def _exact(value: float) -> str:
+    """A whole number with all of its digits."""
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 @dataclass(eq=False)

@@ -134,7 +134,7 @@ class Dispatcher:
         if not lines:
             return []
         with self._lock:
-            gates = Gates.of(connection, now)
+            gates = Gates.held(connection, now)
             decision = self._decision(connection, lines, gates, now, free)
             claimed: list[Stored] = []
             for line, candidate in decision.picks(free=free):

@@ -5,9 +5,13 @@ import shutil
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from jobplane.engine import failpoint
 from jobplane.engine.clock import Clock, Randomness
@@ -39,7 +43,9 @@ from jobplane.engine.domain.job import (
     finite,
 )
 from jobplane.engine.domain.naming import MAX_NAME_BYTES, artifact_id_problem
+from jobplane.engine.executors import failures
 from jobplane.engine.logbook import LogBook
+from jobplane.engine.scheduler.room import Misfit, Output, Room
 from jobplane.engine.scheduler.steering import Steering
 from jobplane.engine.store import artifacts, jobs
 from jobplane.engine.store import content as needed
@@ -51,6 +57,7 @@ log = logging.getLogger(__name__)
 Fence = tuple[str, str, int]
 # One step of a report: from the job as it is to the job after it.
 Step = Callable[[Transaction, Stored, Draft], None]
+MAX_TRACEBACK_BYTES = 64 * 1024
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -171,6 +178,9 @@ class Ledger:
             message = f"an artifact can't be called {name[:MAX_NAME_BYTES]!r}: it {problem}"
             self._refuse(assignment, ContentError("ARTIFACT_NAME_INVALID", message))
             return
+        if misfit := self._misfit(assignment, name, path):
+            self._end(assignment, misfit.failure)
+            return
         try:
             content = self._content.take(path, inside=assignment.folder)
         except ContentError as error:
@@ -190,7 +200,19 @@ class Ledger:
             stage=stage,
         )
 
-        self._report(assignment, _recorded(artifact))
+        self._report(assignment, _Recorded(artifact, is_counted=not _tells_why(artifact)))
+
+    def _misfit(self, assignment: Assignment, name: str, path: Path) -> Misfit | None:
+        """Look whether a file fits before it is copied; what counts is the look with its row."""
+        project = assignment.project
+        with suppress(OSError, BackendUnavailableError):
+            output = Output(name, path.lstat().st_size)
+            return self._database.read_now(
+                lambda connection: Room.of(connection, project).misfit(
+                    connection, assignment.job_id, [output]
+                )
+            )
+        return None
 
     def checkpoint(self, assignment: Assignment, data: bytes, *, completed_units: int) -> None:
         """Make a checkpoint durable."""
@@ -236,7 +258,7 @@ class Ledger:
             live = self._lives.get(assignment.fence)
             if live is not None and live.conclusion is None:
                 if kept is not None:
-                    live.steps.append(_recorded(kept))
+                    live.steps.append(_Recorded(kept))
                 live.log, kept = kept, None
                 live.conclusion = (conclusion, cpu_s, peak_memory_bytes)
         self._adopt(assignment.fence, kept)
@@ -277,6 +299,10 @@ class Ledger:
             str(error),
             retryable=error.is_resource,
         )
+        self._end(assignment, failure)
+
+    def _end(self, assignment: Assignment, failure: Failure) -> None:
+        """Have the attempt fail, and kill what runs of it."""
         with self._lock:
             live = self._lives.get(assignment.fence)
             if live is not None and live.conclusion is None:
@@ -316,7 +342,7 @@ class Ledger:
         live: _Live,
         steps: Sequence[Step],
         conclusion: tuple[Conclusion, float, int] | None,
-    ) -> Stored:
+    ) -> "_Written":
         """Write all that an attempt reported as one change, guarded by its fence."""
         try:
             return self._apply_to(transaction, live, live.stored, steps, conclusion)
@@ -335,15 +361,19 @@ class Ledger:
         stored: Stored,
         steps: Sequence[Step],
         conclusion: tuple[Conclusion, float, int] | None,
-    ) -> Stored:
+    ) -> "_Written":
         job = stored.job
         if job.attempt != live.assignment.attempt or not job.status.is_active:
             raise FencedError(job.name, live.assignment.attempt)
         now = self._clock.now()
         draft = Draft(job, now)
         draft.set(progress=live.progress)
+        refusal = None
         if steps:
             jobs.guard(transaction.connection, stored)
+            steps, refusal = _fitting(transaction.connection, job, steps)
+        if refusal is not None:
+            conclusion = (Broke(refusal), *(conclusion[1:] if conclusion else (0.0, 0)))
         for step in steps:
             step(transaction, stored, draft)
         change = draft.change()
@@ -352,7 +382,7 @@ class Ledger:
             change = Change(job, end.job, (*change.events, *end.events))
         saved = jobs.save(transaction, stored, change)
         failpoint.reach("conclusion_before_commit" if conclusion else "report_before_commit")
-        return saved
+        return _Written(saved, refusal)
 
     def _concluded(
         self, job: Job, conclusion: tuple[Conclusion, float, int], now: datetime
@@ -367,23 +397,30 @@ class Ledger:
             input_id=self._randomness.new_id(now),
         )
 
-    def _wrote(self, live: _Live, steps: int, concluded: bool, done: "Future[Stored]") -> None:
+    def _wrote(self, live: _Live, steps: int, concluded: bool, done: "Future[_Written]") -> None:
         error = done.exception()
         if concluded and error is None:
             failpoint.reach("conclusion_after_commit")
         if isinstance(error, (BackendUnavailableError, ConflictError)):
             self._retry_later(live)
             return
+        refusal = None
         with self._lock:
             live.writing = False
             live.failures = 0
             del live.steps[:steps]
             if error is None:
-                live.stored = done.result()
-        if error is None and not concluded:
+                live.stored, refusal = done.result()
+            if refusal is not None:
+                # Whatever else it says comes too late.
+                live.conclusion = (Broke(refusal), 0.0, 0)
+        if error is None and refusal is None and not concluded:
             self._write(live)
             return
-        if error is None and live.log is not None:
+        if refusal is not None:
+            self._adopt(live.assignment.fence, live.log)
+            self._steering.send(live.assignment.fence, Intent.KILL)
+        elif error is None and live.log is not None:
             self._logs.drop(live.assignment.fence)
         elif error is not None:
             self._disown(live, error)
@@ -425,14 +462,48 @@ class Ledger:
             self._settled.notify_all()
 
 
-def _recorded(artifact: Artifact) -> Step:
+class _Written(NamedTuple):
+    """A job after a report, and why the report ended the attempt, if it did."""
+
+    stored: Stored
+    refusal: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
     """The step that makes an artifact readable, and tells so."""
 
-    def step(transaction: Transaction, stored: Stored, draft: Draft) -> None:
-        artifacts.put(transaction.connection, artifact, job_pk=stored.pk)
-        draft.emit(ArtifactReady(artifact))
+    artifact: Artifact
+    # Whether it is refused when the project may store no more.
+    is_counted: bool = False
 
-    return step
+    def __call__(self, transaction: Transaction, stored: Stored, draft: Draft) -> None:
+        artifacts.put(transaction.connection, self.artifact, job_pk=stored.pk)
+        draft.emit(ArtifactReady(self.artifact))
+
+
+def _tells_why(artifact: Artifact) -> bool:
+    """Whether it is what explains a failure: small, and worth more than the limit."""
+    is_traceback = artifact.artifact_id == failures.TRACEBACK_ARTIFACT
+    return is_traceback and artifact.size_bytes <= MAX_TRACEBACK_BYTES
+
+
+def _fitting(
+    connection: Connection, job: Job, steps: Sequence[Step]
+) -> tuple[Sequence[Step], Failure | None]:
+    """The steps up to the first output that the project has no room for, and why it has none."""
+    outputs = [
+        (at, Output(step.artifact.artifact_id, step.artifact.size_bytes))
+        for at, step in enumerate(steps)
+        if isinstance(step, _Recorded) and step.is_counted
+    ]
+    if not outputs:
+        return steps, None
+    room = Room.held(connection, job.project)
+    misfit = room.misfit(connection, job.job_id, [output for _, output in outputs])
+    if misfit is None:
+        return steps, None
+    return steps[: outputs[misfit.place][0]], misfit.failure
 
 
 def _storable(payload: DurablePayload) -> DurablePayload:

@@ -14,7 +14,7 @@ from jobplane.engine.domain.errors import (
     Violation,
 )
 from jobplane.engine.domain.job import Job, Resources
-from jobplane.engine.store import jobs, quotas
+from jobplane.engine.store import events, jobs, quotas
 from jobplane.engine.store.database import Transaction
 from jobplane.engine.store.loads import Deltas
 from jobplane.engine.store.quotas import (
@@ -124,7 +124,8 @@ def admit(
     limits = quotas.limits_of(connection, project)
     if not limits.by_metric:
         return
-    if loads:
+    if loads is not None:
+        events.hold_feed(connection)
         loads.flush(connection)
     _admit_by_rate(connection, project, limits, now)
     if limit := limits.of(QUEUED):
@@ -149,16 +150,6 @@ def _admit_by_rate(connection: Connection, project: str, limits: Limits, now: da
     used = quotas.submits_since(connection, project, now - MINUTE)
     wait_s = (earliest + MINUTE - now).total_seconds()
     raise QuotaExceededError(f"projects/{project}", SUBMITS_PER_MINUTE, limit, used, wait_s)
-
-
-def admit_bytes(connection: Connection, project: str, size_bytes: int) -> None:
-    """Refuse content that is over the project's limit of artifact bytes."""
-    limit = quotas.limits_of(connection, project).of(ARTIFACT_BYTES)
-    if not limit:
-        return
-    used = quotas.artifact_bytes(connection, project)
-    if used + size_bytes > limit:
-        raise QuotaExceededError(f"projects/{project}", ARTIFACT_BYTES, limit, used)
 
 
 def gpu_hours_used(connection: Connection, project: str, *, now: datetime) -> float:
@@ -189,6 +180,14 @@ class Gates:
     def of(cls, connection: Connection, now: datetime) -> "Gates":
         """The gates as they stand."""
         return cls(quotas.gates(connection), connection, now)
+
+    @classmethod
+    def held(cls, connection: Connection, now: datetime) -> "Gates":
+        """The gates, through which no other server goes before the transaction ends."""
+        gates = cls.of(connection, now)
+        if gates.limits:
+            events.hold_feed(connection)
+        return gates
 
     def closed_by(self, project: str, kind: str, resources: Resources) -> str:
         """The metric whose limit keeps a job from a start; empty when none does."""

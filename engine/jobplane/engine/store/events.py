@@ -130,10 +130,18 @@ class Stretch(NamedTuple):
     latest: int
 
 
-def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> tuple[JobEvent, ...]:
-    """Add events to a job's history; gives them with their place in the feed."""
+def hold_feed(connection: Connection) -> None:
+    """Keep every other server from changing a job until the transaction ends.
+
+    What is counted after it stays so until the commit. SQLite has one writer as it is.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK_FEED)
+
+
+def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> tuple[JobEvent, ...]:
+    """Add events to a job's history; gives them with their place in the feed."""
+    hold_feed(connection)
     rows = [event_to_row(event, job_pk) for event in events]
     revisions = _INSERT.run(connection, rows)
     return tuple(
@@ -209,8 +217,7 @@ def stretch(connection: Connection, *, after: int, limit: int = 0, project: str 
 
 def bury(connection: Connection, job: Job, *, job_pk: int, now: datetime) -> int:
     """Delete a job with its history; gives the position in the feed where that is told."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_FEED)
+    hold_feed(connection)
     # An event that goes with the others, for the position that it was given.
     last = {
         "job_pk": job_pk,

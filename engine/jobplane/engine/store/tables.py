@@ -205,6 +205,8 @@ artifacts = Table(
     Column("detail", LargeBinary, nullable=False),
     Index("artifacts_of_job", "job_pk", "artifact_id", unique=True),
     Index("artifacts_by_content", "sha256", "project"),
+    # What a project stores is summed up from this alone.
+    Index("artifacts_by_size", "project", "size_bytes"),
     Index(
         "uploads_by_content",
         "project",

@@ -311,6 +311,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("artifacts", schema=None) as batch_op:
         batch_op.create_index("artifacts_by_content", ["sha256", "project"], unique=False)
+        batch_op.create_index("artifacts_by_size", ["project", "size_bytes"], unique=False)
         batch_op.create_index("artifacts_of_job", ["job_pk", "artifact_id"], unique=True)
         for name, columns, unique in (
             ("uploads_by_content", ["project", "sha256"], True),
