@@ -24,7 +24,7 @@ _PAGE = """<!doctype html>
 <body><h1>Jobplane {version}</h1>
 <p>This is a job control plane. It is spoken to over gRPC at <code>{grpc}</code>:</p>
 <pre>grpcurl -plaintext {grpc} list
-jobplane --server {grpc} ls</pre>
+jobplane ls --address {grpc}</pre>
 <p><a href="/healthz">/healthz</a> says that the process lives,
 <a href="/readyz">/readyz</a> that jobs can be submitted.</p></body></html>
 """

@@ -6,6 +6,7 @@ Only the command that runs is imported, so that `jobplane --help` answers at onc
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ COMMANDS = {
     "quota": ("quota", "Show and set the limits of a project."),
     "kinds": ("kinds", "Show what can be run."),
     "api": ("api", "Call any method of the server, by reflection."),
+    "doctor": ("doctor", "Check machine, connection and server, and say what to do."),
     "admin": ("admin", "Back up, check and mend a server's data."),
     "smoke": ("smoke", "Drive a server through a whole run, and check it."),
     "context": ("contexts", "Choose between servers."),
@@ -109,6 +111,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
+    # gRPC's own log of what a typed error says too.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that can't show a sign shall not end the command.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
