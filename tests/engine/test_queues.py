@@ -17,6 +17,7 @@ from jobplane.engine.domain.job import Job, JobSpec, Resources, RunPolicy, WaitR
 from jobplane.engine.domain.standing import POINT_S, rank_us, shape_of
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.settings import NodeSettings, SchedulerSettings
+from jobplane.engine.store import jobs as store_jobs
 from jobplane.engine.store import loads
 from jobplane.engine.store.queues import QueueState
 from tests.engine.conftest import finished, probe, running, until
@@ -123,6 +124,24 @@ def test_queues_come_in_pages(settings):
                 if not (token := page.next_page_token):
                     break
             assert seen == list("abcde")
+
+    run(scenario())
+
+
+def test_a_place_counts_jobs_of_every_shape_and_ends_at_a_bound(settings, monkeypatch):
+    async def scenario():
+        async with running(settings) as (house, engine):
+            house.dispatcher.paused = True
+            shapes = [{}, {"cpu": 1.0}, {}, {"cpu": 1.0}, {}, {"cpu": 1.0}]
+            jobs = [await submitted(engine, asking(probe(), **shape)) for shape in shapes]
+            await engine.submit(probe(queue="other"))
+
+            async def places():
+                return [(await engine.get("demo", job.job_id)).wait.position for job in jobs]
+
+            assert await places() == [1, 2, 3, 4, 5, 6]
+            monkeypatch.setattr(store_jobs, "LAST_PLACE", 4)
+            assert await places() == [1, 2, 3, 4, 4, 4]
 
     run(scenario())
 

@@ -463,7 +463,7 @@ class Wait(_message.Message):
     message: _builtins.str
     """One sentence for a person."""
     position: _builtins.int
-    """Jobs ahead in the same queue; 0 when unknown."""
+    """Place in its queue, 1 for the next to start, counted up to 201; 0 when unknown."""
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp:
         """Earliest possible start, when known."""

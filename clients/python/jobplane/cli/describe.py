@@ -100,7 +100,7 @@ def _why(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _position(wait: job_pb2.Wait) -> str:
-    return f"({wait.position} ahead)" if wait.position else ""
+    return f"(place {wait.position})" if wait.position else ""
 
 
 def _spec(wire: job_pb2.Job) -> str:

@@ -28,7 +28,7 @@ from jobplane.engine.domain.errors import ConflictError, JobExpiredError, JobNot
 from jobplane.engine.domain.job import Job, Progress, WaitReason, job_name
 from jobplane.engine.domain.standing import rank_us
 from jobplane.engine.domain.status import JobStatus
-from jobplane.engine.store import dependencies, events, quotas
+from jobplane.engine.store import dependencies, events, loads, quotas
 from jobplane.engine.store.codec import (
     from_us,
     job_from_row,
@@ -44,6 +44,8 @@ from jobplane.engine.store.tables import job_labels, job_metrics, jobs, tombston
 
 # Before every rank.
 FIRST_RANK = -(1 << 62)
+# The place of all who have more ahead of them.
+LAST_PLACE = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +188,21 @@ _TOUCH = Statement(
     )
     .values(heartbeat_us=bindparam("heartbeat_us"), progress=bindparam("progress"))
 )
-_POSITION = Statement(
-    select(func.count()).where(
-        text("status = 'QUEUED' AND ready = 1"),
-        jobs.c.lane == bindparam("lane"),
-        jobs.c.project == bindparam("project"),
-        jobs.c.queue == bindparam("queue"),
-        (jobs.c.rank_us < bindparam("rank_us"))
-        | ((jobs.c.rank_us == bindparam("rank_us")) & (jobs.c.pk < bindparam("of_pk"))),
+_AHEAD = Statement(
+    select(func.count()).select_from(
+        select(jobs.c.pk)
+        .where(
+            text("status = 'QUEUED' AND ready = 1"),
+            jobs.c.lane == bindparam("lane"),
+            jobs.c.project == bindparam("project"),
+            jobs.c.queue == bindparam("queue"),
+            jobs.c.kind == bindparam("kind"),
+            jobs.c.shape == bindparam("shape"),
+            tuple_(jobs.c.rank_us, jobs.c.pk)
+            < tuple_(bindparam("rank_us", type_=BigInteger), bindparam("of_pk", type_=BigInteger)),
+        )
+        .limit(bindparam("limit"))
+        .subquery()
     )
 )
 
@@ -401,16 +410,19 @@ def touch(
 
 
 def position(connection: Connection, stored: Stored) -> int:
-    """How many jobs of its project that could start are ahead of it in its queue, plus one."""
+    """Its place among the jobs of its project that could start from its queue, 1 for the next.
+
+    Line by line, so that an index knows who is ahead, and no further than LAST_PLACE: a queue
+    may be long, and who asks is a reader.
+    """
     job = stored.job
-    values = {
-        "lane": stored.lane,
-        "project": job.project,
-        "queue": job.queue,
-        "rank_us": rank_us(job),
-        "of_pk": stored.pk,
-    }
-    ahead: int = _POSITION.run(connection, values).scalar()
+    own = {"rank_us": rank_us(job), "of_pk": stored.pk}
+    ahead = 0
+    for line in loads.waiting_in(connection, stored.lane, job.project, job.queue):
+        values = {**line._asdict(), **own, "limit": LAST_PLACE - 1 - ahead}
+        ahead += _AHEAD.run(connection, values).scalar()
+        if ahead >= LAST_PLACE - 1:
+            break
     return ahead + 1
 
 

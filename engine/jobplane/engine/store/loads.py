@@ -96,6 +96,14 @@ _WAITING = Statement(
         loads.c.lane == bindparam("lane"), literal_column("queued > 0")
     )
 )
+_WAITING_IN = Statement(
+    select(loads.c.lane, loads.c.project, loads.c.queue, loads.c.kind, loads.c.shape).where(
+        loads.c.lane == bindparam("lane"),
+        loads.c.project == bindparam("project"),
+        loads.c.queue == bindparam("queue"),
+        literal_column("queued > 0"),
+    )
+)
 _SUMS = (
     func.coalesce(func.sum(loads.c.queued), 0).label("queued"),
     func.coalesce(func.sum(loads.c.active), 0).label("active"),
@@ -117,6 +125,12 @@ def drop_empty(connection: Connection) -> None:
 def waiting(connection: Connection, *, lane: str) -> list[Line]:
     """Lines that have a queued job."""
     return [Line(*row) for row in _WAITING.run(connection, {"lane": lane})]
+
+
+def waiting_in(connection: Connection, lane: str, project: str, queue: str) -> list[Line]:
+    """Lines of a project in a queue that have a queued job."""
+    values = {"lane": lane, "project": project, "queue": queue}
+    return [Line(*row) for row in _WAITING_IN.run(connection, values)]
 
 
 def of_project(connection: Connection, project: str) -> dict[str, Load]:

@@ -752,7 +752,7 @@ type Wait struct {
 	Reason WaitReason             `protobuf:"varint,1,opt,name=reason,proto3,enum=jobplane.v1.WaitReason" json:"reason,omitempty"`
 	// One sentence for a person.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Jobs ahead in the same queue; 0 when unknown.
+	// Place in its queue, 1 for the next to start, counted up to 201; 0 when unknown.
 	Position int32 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
 	// Earliest possible start, when known.
 	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`

@@ -297,7 +297,7 @@ export type Wait = Message<"jobplane.v1.Wait"> & {
   message: string;
 
   /**
-   * Jobs ahead in the same queue; 0 when unknown.
+   * Place in its queue, 1 for the next to start, counted up to 201; 0 when unknown.
    *
    * @generated from field: int32 position = 3;
    */
