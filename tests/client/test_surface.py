@@ -1,5 +1,6 @@
 """What the package shows to its users, and what it costs them."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,15 @@ from jobplane.client import (
     AsyncClient,
     AsyncJob,
     AsyncJobList,
+    AsyncJobsWatch,
+    AsyncLogTail,
+    AsyncWatch,
     Client,
     Job,
     JobList,
+    JobsWatch,
+    LogTail,
+    Watch,
     errors,
     specs,
 )
@@ -77,16 +84,49 @@ def test_the_errors_are_these():
     assert found == ERRORS
 
 
-def test_both_clients_have_the_same_names():
-    assert names_of(Client) == names_of(AsyncClient)
+TWINS = [
+    (Client, AsyncClient),
+    (Job, AsyncJob),
+    (JobList, AsyncJobList),
+    (Artifact, AsyncArtifact),
+    (Watch, AsyncWatch),
+    (JobsWatch, AsyncJobsWatch),
+    (LogTail, AsyncLogTail),
+]
+# What a thing under asyncio is called by its own protocols.
+SAME = {"aclose": "close"}
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), TWINS)
+def test_twins_have_the_same_names(blocking, asynchronous):
+    assert names_of(blocking) == {SAME.get(name, name) for name in names_of(asynchronous)}
 
 
 @pytest.mark.parametrize(
-    ("blocking", "asynchronous"),
-    [(Job, AsyncJob), (Artifact, AsyncArtifact), (JobList, AsyncJobList)],
+    ("blocking", "asynchronous", "name"),
+    [
+        (blocking, asynchronous, name)
+        for blocking, asynchronous in TWINS
+        for name in sorted(names_of(blocking) & names_of(asynchronous))
+        if callable(getattr(blocking, name))
+    ],
 )
-def test_both_handles_have_the_same_names(blocking, asynchronous):
-    assert names_of(blocking) == names_of(asynchronous)
+def test_twins_take_the_same_and_say_the_same(blocking, asynchronous, name):
+    one, other = getattr(blocking, name), getattr(asynchronous, name)
+    assert taken_by(one) == taken_by(other)
+    assert one.__doc__.replace("Client.", "AsyncClient.") == other.__doc__
+
+
+def test_a_client_is_made_in_the_same_way():
+    assert taken_by(Client) == taken_by(AsyncClient)
+
+
+def taken_by(function):
+    """Parameters of a function, with their defaults."""
+    return [
+        (parameter.name, parameter.kind, parameter.default)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
 
 
 def test_every_built_in_kind_has_its_spec():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jobplane.client import WatchPlan, errors
 from jobplane.client._event import Event
-from jobplane.client._steps import Fail, Open, Read, Stop
+from jobplane.client._steps import Ask, Fail, Read, Stop
 from jobplane.client._watch import GAP_PATIENCE, WatchMachine
 from jobplane.v1 import event_pb2, job_pb2, job_service_pb2
 from tests.client.fake_jobs import new_job, run_to_end
@@ -51,9 +51,14 @@ def error(code: str, **members) -> errors.JobplaneError:
     return errors.JobplaneError(errors.Refusal(code=code, message=code, **members))
 
 
-def open_stream(watch: WatchMachine, now: float = 0.0) -> Open:
+def after(step: Ask) -> int | None:
+    """Sequence that a stream is asked to begin after."""
+    return step.request.after_sequence if step.request.HasField("after_sequence") else None
+
+
+def open_stream(watch: WatchMachine, now: float = 0.0) -> Ask:
     step = watch.step(now)
-    assert isinstance(step, Open)
+    assert isinstance(step, Ask)
     watch.opened(now)
     return step
 
@@ -63,7 +68,9 @@ def numbers(events: list[Event]) -> list[int]:
 
 
 def test_a_watch_begins_at_once_where_it_was_told_to():
-    assert machine(after_sequence=4).step(0) == Open(4, 0.0)
+    step = machine(after_sequence=4).step(0)
+    assert isinstance(step, Ask)
+    assert (after(step), step.delay_s) == (4, 0.0)
 
 
 def test_events_pass_in_order():
@@ -85,7 +92,7 @@ def test_a_gap_is_asked_for_again_and_nothing_after_it_passes():
     watch = machine()
     open_stream(watch)
     assert numbers(watch.received(events_frame(1, 3), 0)) == [1]
-    assert open_stream(watch, 1).after_sequence == 1
+    assert after(open_stream(watch, 1)) == 1
     assert numbers(watch.received(events_frame(2, 3), 1)) == [2, 3]
 
 
@@ -93,7 +100,7 @@ def test_a_cursor_ahead_of_the_events_is_a_gap():
     watch = machine()
     open_stream(watch)
     watch.received(beat(3), 0)
-    assert open_stream(watch, 1).after_sequence == 0
+    assert after(open_stream(watch, 1)) == 0
 
 
 def test_a_server_that_insists_on_a_gap_has_lost_data():
@@ -111,7 +118,7 @@ def test_a_filter_makes_gaps_that_are_none():
     open_stream(watch)
     assert numbers(watch.received(events_frame(2, 5, cursor=7), 0)) == [2, 5]
     watch.ended(0)
-    assert open_stream(watch, 1).after_sequence == 7
+    assert after(open_stream(watch, 1)) == 7
 
 
 def test_the_finished_event_ends_the_watch_even_when_the_end_frame_is_lost():
@@ -147,7 +154,7 @@ def test_an_ok_without_an_end_frame_is_a_broken_stream():
     open_stream(watch)
     watch.received(events_frame(1), 0)
     watch.ended(0)
-    assert open_stream(watch, 1).after_sequence == 1
+    assert after(open_stream(watch, 1)) == 1
 
 
 @pytest.mark.parametrize("reason", [Frame.End.REASON_DRAINING, Frame.End.REASON_MAX_AGE])
@@ -157,8 +164,8 @@ def test_an_end_that_is_not_the_jobs_end_is_resumed_after_the_told_time(reason):
     watch.received(events_frame(1), 0)
     watch.received(end(reason, retry_after={"seconds": 2}), 0)
     step = watch.step(0)
-    assert isinstance(step, Open)
-    assert step.after_sequence == 1
+    assert isinstance(step, Ask)
+    assert after(step) == 1
     assert step.delay_s >= 2
 
 
@@ -168,7 +175,7 @@ def test_a_reason_that_this_client_does_not_know_is_resumed():
     frame = Frame(cursor=0)
     frame.end.ParseFromString(b"\x08\x63")
     watch.received(frame, 0)
-    assert isinstance(watch.step(0), Open)
+    assert isinstance(watch.step(0), Ask)
 
 
 def test_a_job_that_is_deleted_is_not_found():
@@ -189,7 +196,7 @@ def test_what_time_may_heal_is_resumed(code):
     watch = machine(after_sequence=7)
     open_stream(watch)
     watch.failed(error(code), 0)
-    assert open_stream(watch, 1).after_sequence == 7
+    assert after(open_stream(watch, 1)) == 7
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,7 @@ def test_the_servers_own_pause_is_kept():
     open_stream(watch)
     watch.failed(error("RESOURCE_EXHAUSTED", retry_after=7.0), 0)
     step = watch.step(0)
-    assert isinstance(step, Open)
+    assert isinstance(step, Ask)
     assert step.delay_s >= 7
 
 
@@ -232,7 +239,9 @@ def test_an_event_starts_the_pauses_anew():
     open_stream(watch)
     watch.received(events_frame(1), 0)
     watch.failed(error("UNAVAILABLE"), 0)
-    assert watch.step(0) == Open(1, 0.2)
+    step = watch.step(0)
+    assert isinstance(step, Ask)
+    assert (after(step), step.delay_s) == (1, 0.2)
 
 
 def test_three_heartbeats_of_silence_are_a_stall():
@@ -242,7 +251,7 @@ def test_three_heartbeats_of_silence_are_a_stall():
     watch.received(beat(0), 20)
     assert watch.step(20) == Read(30)
     watch.silent(50)
-    assert isinstance(watch.step(50), Open)
+    assert isinstance(watch.step(50), Ask)
 
 
 def test_the_callers_own_limit_ends_the_wait_and_says_that_the_job_goes_on():
@@ -260,7 +269,7 @@ def test_a_watch_that_can_not_be_resumed_says_where_it_stood():
     watch = machine(plan=WatchPlan(max_resume_s=60), after_sequence=4)
     open_stream(watch)
     watch.failed(error("UNAVAILABLE"), 0)
-    assert isinstance(watch.step(59), Open)
+    assert isinstance(watch.step(59), Ask)
     step = watch.step(60)
     assert isinstance(step, Fail)
     assert isinstance(step.error, errors.WatchStalled)
@@ -274,7 +283,7 @@ def test_a_watch_from_now_begins_with_the_whole_state():
     (event,) = watch.received(frame, 0)
     assert (event.type, event.sequence) == ("snapshot", 5)
     watch.failed(error("UNAVAILABLE"), 0)
-    assert open_stream(watch, 1).after_sequence == 5
+    assert after(open_stream(watch, 1)) == 5
 
 
 def test_a_finished_job_watched_from_now_needs_no_end_frame():
@@ -373,18 +382,18 @@ def test_however_the_streams_are_cut_the_events_are_the_same(rounds):
     now = 0.0
     for sizes, how, back in rounds:
         step = watch.step(now)
-        if not isinstance(step, Open):
+        if not isinstance(step, Ask):
             break
         watch.opened(now)
         # A server that goes back tells events again, which must not show.
-        after = max(0, (step.after_sequence or 0) - back)
-        seen += feed(watch, after, sizes, now)
+        begin = max(0, (after(step) or 0) - back)
+        seen += feed(watch, begin, sizes, now)
         cut(watch, how, now)
         now += 20
     step = watch.step(now)
-    if isinstance(step, Open):
+    if isinstance(step, Ask):
         watch.opened(now)
-        seen += feed(watch, step.after_sequence or 0, [len(DURABLE)], now)
+        seen += feed(watch, after(step) or 0, [len(DURABLE)], now)
         watch.received(end(), now)
     assert watch.step(now) == Stop()
     assert [event.wire for event in seen] == DURABLE
@@ -396,7 +405,7 @@ def test_whatever_a_server_sends_no_sequence_passes_twice_or_out_of_order(sequen
     watch = machine()
     seen: list[int] = []
     for sequence in sequences:
-        if isinstance(watch.step(0), Open):
+        if isinstance(watch.step(0), Ask):
             watch.opened(0)
         seen += numbers(watch.received(events_frame(sequence), 0))
     durable = [number for number in seen if number]

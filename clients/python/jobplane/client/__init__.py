@@ -10,21 +10,19 @@ with Client() as client:
 """
 
 from jobplane.client import errors, specs
-from jobplane.client._aio import AsyncClient
-from jobplane.client._aio_job import AsyncJob
-from jobplane.client._aio_stream import AsyncJobsWatch, AsyncLogTail
-from jobplane.client._aio_watch import AsyncWatch
-from jobplane.client._artifact import Artifact, AsyncArtifact
+from jobplane.client._aio.artifact import AsyncArtifact
+from jobplane.client._aio.client import AsyncClient
+from jobplane.client._aio.job import AsyncJob, AsyncJobList
+from jobplane.client._aio.stream import AsyncJobsWatch, AsyncLogTail, AsyncWatch
 from jobplane.client._batch import BatchItem, CancelledJobs
-from jobplane.client._client import Client
 from jobplane.client._event import Event
-from jobplane.client._job import Job
-from jobplane.client._job_list import AsyncJobList, JobList
 from jobplane.client._logs import LogLine
 from jobplane.client._sets import JobChange, WatchedJob
 from jobplane.client._steps import Interruption, WatchPlan
-from jobplane.client._sync_stream import JobsWatch, LogTail
-from jobplane.client._sync_watch import Watch
+from jobplane.client._sync.artifact import Artifact
+from jobplane.client._sync.client import Client
+from jobplane.client._sync.job import Job, JobList
+from jobplane.client._sync.stream import JobsWatch, LogTail, Watch
 from jobplane.client.errors import JobplaneError
 
 __all__ = [

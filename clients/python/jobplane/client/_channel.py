@@ -9,21 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-from google.protobuf import descriptor_pb2
 
-from jobplane.v1 import (
-    artifact_service_pb2,
-    dataset_service_pb2,
-    job_service_pb2,
-    kind_service_pb2,
-    quota_service_pb2,
-    schedule_service_pb2,
-    system_service_pb2,
-)
+from jobplane.client._methods import METHODS
 
 if TYPE_CHECKING:
     from jobplane.client._context import Context
-from jobplane.client._status import UNREACHABLE
 
 # All three are needed: with keepalive alone a half-open peer is noticed after a minute.
 KEEPALIVE_TIME_MS = 20_000
@@ -35,25 +25,6 @@ RETRY_POLICY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-# A submit changes things, but this package always sends a key, so its repeat is one job.
-KEYED_METHODS = frozenset({"SubmitJob", "BatchSubmitJobs", "RetryJob", "TriggerSchedule"})
-SERVICES = (
-    job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
-    kind_service_pb2.DESCRIPTOR.services_by_name["KindService"],
-    artifact_service_pb2.DESCRIPTOR.services_by_name["ArtifactService"],
-    schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"],
-    dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"],
-    quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"],
-    system_service_pb2.DESCRIPTOR.services_by_name["SystemService"],
-)
-NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
-
-if TYPE_CHECKING:
-    from google.protobuf.descriptor import MethodDescriptor
-    from google.protobuf.message import Message
-
-    from jobplane.client.errors import JobplaneError
-
 Options = list[tuple[str, Any]]
 
 
@@ -73,33 +44,10 @@ def is_loopback(address: str) -> bool:
 def retried_methods() -> list[dict[str, str]]:
     """Methods that may be repeated without harm, as a service config names them."""
     return [
-        {"service": str(method.containing_service.full_name), "method": str(method.name)}
-        for method in _repeatable_methods()
+        {"service": method.service, "method": method.name}
+        for method in METHODS.values()
+        if method.is_repeatable
     ]
-
-
-def _repeatable_methods() -> list[MethodDescriptor]:
-    return [
-        method
-        for service in SERVICES
-        for method in service.methods
-        if not (method.server_streaming or method.client_streaming)
-        and (
-            method.GetOptions().idempotency_level == NO_SIDE_EFFECTS or method.name in KEYED_METHODS
-        )
-    ]
-
-
-REPEATABLE_REQUESTS = frozenset(
-    str(method.input_type.full_name) for method in _repeatable_methods()
-)
-
-
-def may_repeat(request: Message, refused: JobplaneError) -> bool:
-    """Whether to send a request once more: gRPC's own retries end where an answer began."""
-    return (
-        refused.reason == UNREACHABLE and str(request.DESCRIPTOR.full_name) in REPEATABLE_REQUESTS
-    )
 
 
 def service_config() -> str:

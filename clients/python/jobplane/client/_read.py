@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import time
+from typing import TYPE_CHECKING
 
 from jobplane.client import errors
+from jobplane.client._steps import Ask, Fail, Read, Step, Stop
 from jobplane.v1 import artifact_service_pb2
+
+if TYPE_CHECKING:
+    from jobplane.v1 import job_pb2
 
 ATTEMPTS = 6
 PAUSE_S = 0.2
+# A server that sends nothing for so long is asked again.
+SILENCE_S = 60.0
 RESUMED_CODES = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED"})
 
 
@@ -24,6 +30,9 @@ class ArtifactRead:
         # The digest is over the whole content, so a read from the middle can't check it.
         self._digest = hashlib.sha256() if offset == 0 else None
         self._failures = 0
+        self._is_open = False
+        self._heard_at = 0.0
+        self._error: errors.JobplaneError | None = None
 
     @property
     def offset(self) -> int:
@@ -71,11 +80,63 @@ class ArtifactRead:
 
     def pause_s(self) -> float:
         """Seconds to wait before the next stream."""
-        return 0.0 if self.complete else PAUSE_S * 2 ** (self._failures - 1)
+        return PAUSE_S * 2 ** (self._failures - 1) if self._failures else 0.0
 
-    def pause(self) -> None:
-        """Wait before the next stream."""
-        time.sleep(self.pause_s())
+    def step(self, now: float) -> Step:
+        """What to do next."""
+        if self._error is not None:
+            return Fail(self._error)
+        if self.complete:
+            return Stop()
+        if not self._is_open:
+            return Ask(self.request(), self.pause_s())
+        left_s = self._heard_at + SILENCE_S - now
+        if left_s <= 0:
+            self.silent(now)
+            return self.step(now)
+        return Read(left_s)
+
+    def opened(self, now: float) -> None:
+        """Take note that a stream was opened."""
+        self._is_open = True
+        self._heard_at = now
+
+    def received(
+        self, frame: artifact_service_pb2.ReadArtifactResponse, now: float
+    ) -> tuple[bytes, ...]:
+        """Bytes of a frame."""
+        self._heard_at = now
+        try:
+            data = self.take(frame)
+        except errors.DataLoss as error:
+            self._error = error
+            return ()
+        return (data,) if data else ()
+
+    def ended(self, now: float) -> None:
+        """Take note that the stream ended before the content did."""
+        del now
+        self._lose(None)
+
+    def failed(self, error: errors.JobplaneError, now: float) -> None:
+        """Take note that the stream broke."""
+        del now
+        self._lose(error)
+
+    def silent(self, now: float) -> None:
+        """Take note that the time to wait passed without a frame."""
+        del now
+        self._lose(None)
+
+    def looked(self, job: job_pb2.Job) -> None:
+        """Take note of what the job says: content does not depend on it."""
+
+    def _lose(self, error: errors.JobplaneError | None) -> None:
+        self._is_open = False
+        try:
+            self.cut(error)
+        except errors.JobplaneError as last:
+            self._error = last
 
     def _check(self) -> None:
         if self._digest is None or not self._sha256:

@@ -6,18 +6,20 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from jobplane.client import errors
-from jobplane.v1 import job_pb2, job_service_pb2, spec_pb2
+from jobplane.client._view import JobView
+from jobplane.v1 import job_service_pb2, spec_pb2
 
 if TYPE_CHECKING:
     from jobplane.client._steps import WatchPlan
 
+Number = TypeVar("Number", bound=int)
 Spec = Message | Mapping[str, Any] | str
 Duplicates = job_service_pb2.DuplicatePolicy
 KIND_FIELDS = spec_pb2.JobSpec.DESCRIPTOR.oneofs_by_name["kind"].fields
@@ -43,8 +45,6 @@ class Submission:
     job_set: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     display_name: str = ""
-    # Names of artifacts, by the role that they play.
-    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     validate_only: bool = False
 
 
@@ -53,8 +53,10 @@ def new_key() -> str:
     return str(uuid.uuid4())
 
 
-def job_name(job: str, project: str) -> str:
-    """Full name for an id; a full name stays what it is."""
+def job_name(job: str | JobView, project: str) -> str:
+    """Full name for an id or a handle; a full name stays what it is."""
+    if isinstance(job, JobView):
+        return job.name
     if JOB_NAME.fullmatch(job):
         return job
     if not JOB_ID.fullmatch(job):
@@ -88,8 +90,6 @@ def submit_request(
     """Request that can be repeated without making a second job: it always has a key."""
     if submission.display_name:
         spec.display_name = submission.display_name
-    for role, artifact in submission.inputs.items():
-        spec.inputs[role].artifact = artifact
     request = job_service_pb2.SubmitJobRequest(
         project=project,
         spec=spec,
@@ -125,13 +125,17 @@ def watch_request(
     return request
 
 
-def answer_request(
-    job: job_pb2.Job, answers: Mapping[str, str], input_id: str
-) -> job_service_pb2.ProvideJobInputRequest:
-    """Request that answers the open question, unless an older one is named."""
-    return job_service_pb2.ProvideJobInputRequest(
-        name=job.name, input_id=input_id or job.pending_input.input_id, answers=answers
-    )
+def full_name(collection: str, given: str, project: str) -> str:
+    """Full name for an id of a collection; a full name stays what it is."""
+    return given if "/" in given else f"projects/{project}/{collection}/{given}"
+
+
+def chosen(where: str, word: str, words: Mapping[str, Number]) -> Number:
+    """Number of a word; one that is not among them is refused."""
+    found = words.get(word.lower())
+    if found is None:
+        raise invalid(where, f"{word!r} is none of {', '.join(words)}")
+    return found
 
 
 def duration(seconds: float) -> Duration:

@@ -7,11 +7,10 @@ and where to come back to, is for the kinds of stream to say.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from jobplane.client import errors
-from jobplane.client._steps import Fail, Read, Stop
+from jobplane.client._steps import Ask, Fail, Look, Read, Step, Stop
 from jobplane.client._watch import (
     BACKOFF_CEILING_S,
     BACKOFF_FIRST_S,
@@ -28,22 +27,6 @@ if TYPE_CHECKING:
     from jobplane.v1 import job_pb2
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Wait `delay_s`, then open a stream with this request."""
-
-    request: Any
-    delay_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Read the job, and tell what it says."""
-
-
-ResumingStep = Ask | Read | Look | Stop | Fail
 
 
 class Resuming(ABC, Generic[Item]):
@@ -87,7 +70,7 @@ class Resuming(ABC, Generic[Item]):
     def looked(self, job: job_pb2.Job) -> None:
         """Take note of what the job says."""
 
-    def step(self, now: float) -> ResumingStep:
+    def step(self, now: float) -> Step:
         """What to do next."""
         if self._error is not None:
             return Fail(self._error)
@@ -97,7 +80,7 @@ class Resuming(ABC, Generic[Item]):
             return Fail(self._too_late())
         return self._step_on(now)
 
-    def _step_on(self, now: float) -> ResumingStep:
+    def _step_on(self, now: float) -> Step:
         if self._is_to_look:
             self._is_to_look = False
             return Look()

@@ -1,4 +1,4 @@
-"""Requests about schedules, and what callers may say in them."""
+"""What can be asked of schedules, and what callers may say of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from jobplane.client._requests import Spec, Submission, duration, invalid, job_spec, submit_request
+from jobplane.client._page import Listing
+from jobplane.client._requests import (
+    Spec,
+    Submission,
+    duration,
+    invalid,
+    job_spec,
+    new_key,
+    submit_request,
+)
+from jobplane.client._talk import Talk, ask
+from jobplane.v1 import job_service_pb2
 from jobplane.v1 import schedule_service_pb2 as wire
 
 if TYPE_CHECKING:
@@ -69,39 +80,63 @@ def schedule_name(schedule: str, project: str) -> str:
     return f"projects/{project}/schedules/{schedule}"
 
 
-def create_request(
+def create(
     schedule: str, spec: Spec, said: Mapping[str, Any], *, project: str
-) -> wire.CreateScheduleRequest:
-    """Request for a new schedule."""
+) -> Talk[wire.Schedule]:
+    """New schedule."""
     project, schedule_id = schedule_name(schedule, project).split("/")[1::2]
     message, _ = _message(spec, said, project=project)
-    return wire.CreateScheduleRequest(project=project, schedule_id=schedule_id, schedule=message)
+    request = wire.CreateScheduleRequest(project=project, schedule_id=schedule_id, schedule=message)
+    return (yield from ask(request, wire.CreateScheduleResponse)).schedule
 
 
-def update_request(
+def get(schedule: str, *, project: str) -> Talk[wire.Schedule]:
+    """Schedule with its next times and its last jobs."""
+    request = wire.GetScheduleRequest(name=schedule_name(schedule, project))
+    return (yield from ask(request, wire.GetScheduleResponse)).schedule
+
+
+def listing(*, project: str) -> Listing[wire.Schedule]:
+    """Schedules of a project, by name."""
+    return Listing(wire.ListSchedulesRequest(project=project), lambda page: page.schedules)
+
+
+def update(
     schedule: str, spec: Spec | None, said: Mapping[str, Any], *, project: str, etag: str
-) -> wire.UpdateScheduleRequest:
-    """Request that changes what is said and nothing else."""
+) -> Talk[wire.Schedule]:
+    """Schedule, changed in what is said and nothing else."""
     name = schedule_name(schedule, project)
     message, paths = _message(spec, said, project=name.split("/")[1])
     message.name, message.etag = name, etag
     request = wire.UpdateScheduleRequest(schedule=message)
     request.update_mask.paths.extend(paths)
-    return request
+    return (yield from ask(request, wire.UpdateScheduleResponse)).schedule
 
 
-def preview_request(
+def delete(schedule: str, *, project: str) -> Talk[None]:
+    """Remove a schedule."""
+    request = wire.DeleteScheduleRequest(name=schedule_name(schedule, project))
+    yield from ask(request, wire.DeleteScheduleResponse)
+
+
+def trigger(
+    schedule: str, *, project: str, idempotency_key: str | None
+) -> Talk[job_service_pb2.SubmitJobResponse]:
+    """Job that the schedule submits now."""
+    request = wire.TriggerScheduleRequest(
+        name=schedule_name(schedule, project), idempotency_key=idempotency_key or new_key()
+    )
+    return (yield from ask(request, wire.TriggerScheduleResponse)).submitted
+
+
+def preview(
     cron: str, *, time_zone: str, count: int, after: datetime | None
-) -> wire.PreviewScheduleRequest:
-    """Request for fire times."""
+) -> Talk[list[datetime]]:
+    """Fire times of such a schedule, aware, in UTC."""
     request = wire.PreviewScheduleRequest(cron=cron, time_zone=time_zone, count=count)
     if after is not None:
         request.after.FromDatetime(after.astimezone(UTC))
-    return request
-
-
-def preview_times(response: wire.PreviewScheduleResponse) -> list[datetime]:
-    """Fire times, aware, in UTC."""
+    response = yield from ask(request, wire.PreviewScheduleResponse)
     return [time.ToDatetime(tzinfo=UTC) for time in response.times]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,10 +91,6 @@ class Upload:
     def pause_s(self) -> float:
         """Seconds to wait before the next try."""
         return PAUSE_S * float(2 ** (self._failures - 1))
-
-    def pause(self) -> None:
-        """Wait before the next try."""
-        time.sleep(self.pause_s())
 
 
 def _measured(content: Content) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What a handle can tell about its job without asking the server."""
+"""What a handle can tell without asking the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from jobplane.v1 import job_pb2
+    from jobplane.v1 import artifact_pb2, job_pb2
 
 
 class JobView:
@@ -91,3 +91,37 @@ class JobView:
     def finished_at(self) -> datetime | None:
         """When the job ended, once it has."""
         return instant(self.wire.finish_time) if self.wire.HasField("finish_time") else None
+
+
+class ArtifactView:
+    """What is known of an artifact without reading it."""
+
+    wire: artifact_pb2.Artifact
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.size} bytes>"
+
+    @property
+    def id(self) -> str:
+        """Name within the job, for example "report.html"."""
+        return self.wire.artifact_id
+
+    @property
+    def name(self) -> str:
+        """Full name."""
+        return self.wire.name
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.wire.size_bytes
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the content, in hex."""
+        return self.wire.sha256
+
+    @property
+    def media_type(self) -> str:
+        """Media type, for example text/csv."""
+        return self.wire.media_type

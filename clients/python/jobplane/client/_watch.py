@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from jobplane.client import errors
 from jobplane.client._event import Event, event_from_snapshot, event_from_wire
-from jobplane.client._steps import Fail, Interruption, Open, Read, Step, Stop, WatchPlan
+from jobplane.client._requests import watch_request
+from jobplane.client._steps import Ask, Fail, Interruption, Read, Step, Stop, WatchPlan
 from jobplane.v1 import event_pb2, job_pb2, job_service_pb2
 
 if TYPE_CHECKING:
@@ -143,13 +144,16 @@ class WatchMachine:
             return
         self._lose(f"no sign of life for {now - self._heard_at:.0f} s", now)
 
+    def looked(self, job: job_pb2.Job) -> None:
+        """Take note of what the job says: a watch is told by its frames alone."""
+
     def _step_to_open(self, now: float) -> Step:
         if self._lost_at is not None and now - self._lost_at >= self._plan.max_resume_s:
             return Fail(self._stalled())
         delay_s = self._delay_s
         if self._deadline is not None:
             delay_s = min(delay_s, self._deadline - now)
-        return Open(self._cursor, delay_s)
+        return Ask(watch_request(self._name, self._plan, self._cursor), delay_s)
 
     def _patience_until(self) -> float:
         """When to stop waiting for a frame."""

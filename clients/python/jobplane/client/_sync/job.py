@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jobplane.client._outcome import outcome
+from jobplane.client._records import record_of
+from jobplane.client._table import frame_of_records
 from jobplane.client._view import JobView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
-    from jobplane.client._artifact import Artifact
-    from jobplane.client._client import Client
     from jobplane.client._event import Event
     from jobplane.client._steps import Interruption, WatchPlan
-    from jobplane.client._sync_stream import LogTail
-    from jobplane.client._sync_watch import Watch
+    from jobplane.client._sync.artifact import Artifact
+    from jobplane.client._sync.jobs import JobCalls
+    from jobplane.client._sync.stream import LogTail, Watch
     from jobplane.v1 import job_pb2, spec_pb2
 
 
 class Job(JobView):
     """A job, its state when it was last read, and what can be done with it."""
 
-    def __init__(self, client: Client, wire: job_pb2.Job, *, deduplicated: bool = False) -> None:
+    def __init__(self, client: JobCalls, wire: job_pb2.Job, *, deduplicated: bool = False) -> None:
         self._client = client
         self.wire = wire
         # Whether an earlier submit with the same key made this job.
@@ -100,6 +102,23 @@ class Job(JobView):
         """Job made new from this finished one."""
         return self._client.retry(self, from_checkpoint=from_checkpoint)
 
+    def update(
+        self,
+        *,
+        priority: int | None = None,
+        queue: str = "",
+        labels: Mapping[str, str | None] | None = None,
+        etag: str = "",
+    ) -> Job:
+        """The same handle, changed in what is said; a label of None is removed."""
+        return self._take(
+            self._client.update(self, priority=priority, queue=queue, labels=labels, etag=etag)
+        )
+
+    def delete(self) -> None:
+        """Remove the record of this finished job."""
+        self._client.delete(self)
+
     def artifacts(self) -> Iterator[Artifact]:
         """Artifacts of the job."""
         return self._client.artifacts(self)
@@ -115,3 +134,17 @@ class Job(JobView):
     def _take(self, other: Job) -> Job:
         self.wire = other.wire
         return self
+
+
+class JobList(Iterator[Job]):
+    """Jobs that match, page by page as they are asked for; can be read once."""
+
+    def __init__(self, jobs: Iterator[Job]) -> None:
+        self._jobs = jobs
+
+    def __next__(self) -> Job:
+        return next(self._jobs)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All that are left as a pandas data frame: labels and metrics are columns too."""
+        return frame_of_records(map(record_of, self))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import grpc
 
+from jobplane.client._event import Event
 from jobplane.client._logs import LogLine
-from jobplane.client._resuming import Ask, Look, Resuming
 from jobplane.client._sets import JobChange, SetMachine
 from jobplane.client._status import error_of
-from jobplane.client._steps import Fail, Read, Stop
+from jobplane.client._steps import Ask, Fail, Interruption, Look, Machine, Read, Stop
+from jobplane.client._watch import WatchMachine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ class AsyncResumingStream(
 
     def __init__(
         self,
-        machine: Resuming[Item],
+        machine: Machine[Item],
         open_stream: Callable[[Any], AsyncFrames],
         read_job: Callable[[], Awaitable[job_pb2.Job]] | None = None,
     ) -> None:
@@ -85,7 +86,9 @@ class AsyncResumingStream(
     async def _run(self) -> AsyncGenerator[Item, None]:
         try:
             while not self._closed:
-                match self._machine.step(time.monotonic()):
+                step = self._machine.step(time.monotonic())
+                self._notice()
+                match step:
                     case Stop():
                         return
                     case Fail(error):
@@ -96,10 +99,15 @@ class AsyncResumingStream(
                         if self._read_job is not None:
                             self._machine.looked(await self._read_job())
                     case Read(timeout_s):
-                        for item in await self._read(timeout_s):
+                        items = await self._read(timeout_s)
+                        self._notice()
+                        for item in items:
                             yield item
         finally:
             self._cancel()
+
+    def _notice(self) -> None:
+        """Tell what the machine noted."""
 
     async def _open(self, request: Any, delay_s: float) -> None:
         self._cancel()
@@ -156,3 +164,36 @@ class AsyncJobsWatch(AsyncResumingStream[JobChange]):
     def cursor(self) -> str:
         """Text to come back with."""
         return self._set.cursor
+
+
+class AsyncWatch(AsyncResumingStream[Event]):
+    """Events of one job until its end; resumes by itself after every cut.
+
+    `job` is the newest whole state that the server sent, the final one once the job has ended.
+    """
+
+    def __init__(
+        self,
+        machine: WatchMachine,
+        open_stream: Callable[[Any], AsyncFrames],
+        on_interruption: Callable[[Interruption], None] | None = None,
+    ) -> None:
+        super().__init__(machine, open_stream)
+        self._watch = machine
+        self._tell = on_interruption
+
+    @property
+    def job(self) -> job_pb2.Job | None:
+        """Newest whole state that the server sent."""
+        return self._watch.job
+
+    @property
+    def cursor(self) -> int | None:
+        """Sequence to come back with as `after_sequence`."""
+        return self._watch.cursor
+
+    def _notice(self) -> None:
+        pending, self._watch.interruptions = self._watch.interruptions, []
+        for interruption in pending:
+            if self._tell is not None:
+                self._tell(interruption)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from jobplane.client._outcome import outcome
+from jobplane.client._records import record_of
+from jobplane.client._table import frame_of_records
 from jobplane.client._view import JobView
 
 if TYPE_CHECKING:
@@ -12,10 +16,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from jobplane.client._aio import AsyncClient
-    from jobplane.client._aio_stream import AsyncLogTail
-    from jobplane.client._aio_watch import AsyncWatch
-    from jobplane.client._artifact import AsyncArtifact
+    from jobplane.client._aio.artifact import AsyncArtifact
+    from jobplane.client._aio.jobs import AsyncJobCalls
+    from jobplane.client._aio.stream import AsyncLogTail, AsyncWatch
     from jobplane.client._event import Event
     from jobplane.client._steps import Interruption, WatchPlan
     from jobplane.v1 import job_pb2, spec_pb2
@@ -25,7 +28,7 @@ class AsyncJob(JobView):
     """A job, its state when it was last read, and what can be done with it."""
 
     def __init__(
-        self, client: AsyncClient, wire: job_pb2.Job, *, deduplicated: bool = False
+        self, client: AsyncJobCalls, wire: job_pb2.Job, *, deduplicated: bool = False
     ) -> None:
         self._client = client
         self.wire = wire
@@ -108,6 +111,25 @@ class AsyncJob(JobView):
         """Job made new from this finished one."""
         return await self._client.retry(self, from_checkpoint=from_checkpoint)
 
+    async def update(
+        self,
+        *,
+        priority: int | None = None,
+        queue: str = "",
+        labels: Mapping[str, str | None] | None = None,
+        etag: str = "",
+    ) -> AsyncJob:
+        """The same handle, changed in what is said; a label of None is removed."""
+        return self._take(
+            await self._client.update(
+                self, priority=priority, queue=queue, labels=labels, etag=etag
+            )
+        )
+
+    async def delete(self) -> None:
+        """Remove the record of this finished job."""
+        await self._client.delete(self)
+
     def artifacts(self) -> AsyncGenerator[AsyncArtifact, None]:
         """Artifacts of the job."""
         return self._client.artifacts(self)
@@ -123,3 +145,18 @@ class AsyncJob(JobView):
     def _take(self, other: AsyncJob) -> AsyncJob:
         self.wire = other.wire
         return self
+
+
+class AsyncJobList(AsyncIterator[AsyncJob]):
+    """Jobs that match, page by page as they are asked for; can be read once."""
+
+    def __init__(self, jobs: AsyncIterator[AsyncJob]) -> None:
+        self._jobs = jobs
+
+    async def __anext__(self) -> AsyncJob:
+        return await anext(self._jobs)
+
+    async def to_pandas(self) -> pd.DataFrame:
+        """All that are left as a pandas data frame: labels and metrics are columns too."""
+        records = [record_of(job) async for job in self]
+        return await asyncio.to_thread(frame_of_records, records)

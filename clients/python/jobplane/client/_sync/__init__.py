@@ -1,0 +1,1 @@
+"""The blocking shell: does what the talks and machines beside it decide."""

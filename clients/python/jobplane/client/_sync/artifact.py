@@ -1,0 +1,56 @@
+"""The handle of one artifact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobplane.client._table import Row, check_table, frame_of_content
+from jobplane.client._view import ArtifactView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from jobplane.client._sync.artifacts import ArtifactCalls
+    from jobplane.v1 import artifact_pb2
+
+
+class Artifact(ArtifactView):
+    """An artifact and its content; every read is checked against the digest."""
+
+    def __init__(self, client: ArtifactCalls, wire: artifact_pb2.Artifact) -> None:
+        self._client = client
+        self.wire = wire
+
+    def chunks(self) -> Iterator[bytes]:
+        """Content piece by piece."""
+        return self._client.read_artifact(self.name, sha256=self.sha256)
+
+    def read(self) -> bytes:
+        """Whole content."""
+        return b"".join(self.chunks())
+
+    def text(self) -> str:
+        """Whole content as text."""
+        return self.read().decode()
+
+    def save(self, path: Path) -> Path:
+        """Path with the content; nothing appears there before all of it has arrived."""
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            for chunk in self.chunks():
+                file.write(chunk)
+        return part.replace(path)
+
+    def rows(
+        self, *, offset: int = 0, limit: int | None = None, columns: Sequence[str] = ()
+    ) -> Iterator[Row]:
+        """Rows of a table by column name, page by page as they are asked for."""
+        return self._client.read_table(self.name, offset=offset, limit=limit, columns=columns)
+
+    def dataframe(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Whole table as a pandas data frame, or some columns of it."""
+        check_table(self.id, self.media_type)
+        return frame_of_content(self.read(), columns)
