@@ -3,7 +3,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobplane.engine.kinds.answer_run.chunking import chunk_document, clean
@@ -124,6 +124,7 @@ def test_sentences_end_where_they_end(text: str, count: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example("0`_")
 @given(st.text(alphabet=string.ascii_letters + " .!?\n#-*|`[]()_0123456789", max_size=400))
 def test_every_place_is_inside_its_passage_and_every_passage_inside_the_text(text: str) -> None:
     if not text.strip():

@@ -39,7 +39,9 @@ FLOORS = {
     "housing": 0.85,
     "museum": 0.8,
     "railway": 0.9,
+    "observatory": 0.93,
     "held_out": 0.75,
+    "held_out_2": 0.75,
 }
 
 
@@ -55,13 +57,13 @@ def test_citations_are_right(name: str) -> None:
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_what_the_papers_do_not_say_is_not_invented(name: str) -> None:
-    assert figures(name).invented <= 3, figures(name).misses
-    assert figures(name).gap_recall >= 0.7, figures(name).misses
+    assert figures(name).invented <= 2, figures(name).misses
+    assert figures(name).gap_recall >= 0.8, figures(name).misses
 
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_reported_gaps_are_true_ones(name: str) -> None:
-    assert figures(name).gap_precision >= 0.6, figures(name).misses
+    assert figures(name).gap_precision >= 0.55, figures(name).misses
 
 
 def test_the_papers_and_questions_are_enough_to_mean_something() -> None:

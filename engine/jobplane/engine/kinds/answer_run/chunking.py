@@ -19,6 +19,7 @@ _LINK = re.compile(r"\[([^\[\]]+)\]\((?:[^()\[\]]|\([^()\[\]]*\))*\)")
 _MARKUP = re.compile(
     r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=[\w.!?])[*_](?!\w)|^[ \t]*>[ \t]?", re.MULTILINE
 )
+_MOST_NESTED = 8
 _LEAD_CHARS = 400
 _HEADING_CHARS = 500
 _LABEL_WORDS = 4
@@ -97,8 +98,14 @@ def chunk_document(doc: Document, chunk_chars: int) -> list[Chunk]:
 
 def clean(text: str) -> str:
     """Text as it reads: no markup, no address of a link, single spaces."""
-    plain = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    return " ".join(_MARKUP.sub("", plain).split())
+    for _ in range(_MOST_NESTED):
+        plain = _MARKUP.sub("", _LINK.sub(r"\1", _IMAGE.sub(r"\1", text)))
+        plain = " ".join(plain.split())
+        # What was inside one mark may be marked itself.
+        if plain == text:
+            break
+        text = plain
+    return text
 
 
 def _packed(

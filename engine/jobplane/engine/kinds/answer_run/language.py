@@ -21,6 +21,13 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SENTENCE_END = re.compile(r"[.!?]+[\"'\u201d\u2019)\]*_]*(?=\s|$)")
 _NEXT = re.compile(r"\s*(\S)")
 _WORD_CHARS = 40
+# "must not be used" forbids, and says so in words that carry no meaning of their own.
+_FORBIDDING = re.compile(
+    r"\b(?:(?:must|may|can|should) (?:not|never)|cannot|not (?:allowed|permitted|admitted)"
+    r"|no \w+ (?:is|are) allowed)\b",
+    re.IGNORECASE,
+)
+_FORBID = "forbid"
 _LAST_WORD = re.compile(r"[^\s(\[\"'\u201c\u2018*_]+$")
 
 
@@ -70,6 +77,14 @@ def stem(surface: str) -> str:
 def meanings(stemmed: str) -> frozenset[str]:
     """Names of the groups of words that mean much the same."""
     return _meanings().get(stemmed, frozenset())
+
+
+def stems(text: str) -> frozenset[str]:
+    """Stems of all words of the text, and of what it says in other words."""
+    found = {word.stem for word in words(text)}
+    if _FORBIDDING.search(text):
+        found.add(stem(_FORBID))
+    return frozenset(found)
 
 
 def plain_number(text: str) -> str:

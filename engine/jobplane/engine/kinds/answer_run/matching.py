@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from jobplane.engine.kinds.answer_run.chunking import Chunk, Unit
-from jobplane.engine.kinds.answer_run.language import Word, meanings, stem, words
+from jobplane.engine.kinds.answer_run.language import Word, content_words, meanings, stem, stems
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.retrieval import Found, Retriever
 from jobplane.engine.kinds.answer_run.vocabulary import LIGHT_WORDS
-from jobplane.engine.kinds.answer_run.wanted import Wanted, holds, says_plainly
+from jobplane.engine.kinds.answer_run.wanted import Wanted, counts, holds, says_plainly
 
 # A single sentence must cover this much of what the question's words tell.
 THRESHOLD = 0.6
@@ -34,6 +35,7 @@ _NEAR_BONUS = 0.05
 _DIRECT_BONUS = 0.1
 _POINTING_MALUS = 0.05
 
+_BY = re.compile(r"\b(?:by|belongs? to) (?!the (?:end|beginning|middle)\b)", re.IGNORECASE)
 _THE = re.compile(r"the (\w+)", re.IGNORECASE)
 _OF_DEEDS = frozenset({Wanted.NAME, Wanted.TIME})
 _POINTS_BACK = re.compile(
@@ -88,18 +90,22 @@ def _candidate(
     own = frozenset(stemmed for stemmed, credit in worth.items() if credit >= _OWN_MEANING)
     # Who did it, and when: there the verb is what it is all about.
     spared = question.classes
-    if question.wanted not in _OF_DEEDS:
+    if question.wanted is not Wanted.TIME and not question.deed:
         spared = spared | question.verbs
     strange = {
         term.surface: weight
         for term, weight in weights.items()
-        if worth[term.stem] == 0 and not is_light(term) and term.stem not in spared
+        if worth[term.stem] == 0
+        and not is_light(term)
+        and term.stem not in spared
+        and index.share(term.stem) < _TOPIC_SHARE
     }
     sort = says_wanted(question, unit)
     # "Who pays the rent?" is answered by "tenants pay the rent" too: all the rest is there.
     asks_who = question.wanted is Wanted.NAME and not question.classes
-    nameless = asks_who and len(weights) >= _NAMELESS_TERMS
+    nameless = asks_who and len(weights) >= _NAMELESS_TERMS and _names_a_doer(question, unit)
     fits = sort or (nameless and coverage >= _NAMELESS)
+    asked = frozenset(term.stem for term in question.terms)
     accepted = (
         coverage >= THRESHOLD
         and fits
@@ -108,6 +114,8 @@ def _candidate(
         and (question.wanted not in _OF_DEEDS or _tells_most(worth))
         and sum(strange.values()) <= _MOST_STRANGE * total
         and all(view.holds(stemmed) for stemmed in _required(question, index))
+        and (not question.deed or _is_the_deed(question, view))
+        and not any(_is_another(pair, view, asked) for pair in question.pairs)
         # Not only what an earlier question handed down.
         and any(worth[term.stem] >= _BEFORE for term in question.terms if term in weights)
     )
@@ -119,6 +127,43 @@ def _candidate(
         held = sum(weight for term, weight in weights.items() if term.stem in own)
         score += _PLAIN_BONUS * held / (total or 1.0)
     return Candidate(found, unit, coverage, score, own, tuple(strange), accepted)
+
+
+def _names_a_doer(question: SubQuestion, unit: Unit) -> bool:
+    """Whether somebody new does it: "tenants pay the rent", "decided by the board"."""
+    asked = {term.stem for term in question.terms}
+    found = content_words(unit.text)
+    behind = _BY.search(unit.text)
+    doer = content_words(unit.text[behind.end() :])[:1] if behind else found[:1]
+    return any(word.stem not in asked and not word.is_number for word in doer)
+
+
+def _is_the_deed(question: SubQuestion, view: "_View") -> bool:
+    """Whether the sentence says the deed, and what it was done to is near."""
+    return view.says(question.deed) and all(
+        view.credit(which) > _PASSAGE for which, _ in question.pairs
+    )
+
+
+def _is_another(pair: tuple[str, str], view: "_View", asked: frozenset[str]) -> bool:
+    """Whether the sentence speaks of another one: of the managing, not the supervisory board."""
+    which, what = pair
+    if view.says(which):
+        return False
+    # "Ticket: Adult" in a table of tickets is no season ticket, whatever stands above it.
+    if view.unit.kind == "row" and what in stems(view.unit.lead):
+        return True
+    text = view.unit.text
+    return any(
+        other.stem == what
+        and not (one.is_number or one.stem in asked or is_light(one))
+        and text[_end(one) : other.start] in {" ", "-"}
+        for one, other in pairwise(content_words(text))
+    )
+
+
+def _end(word: Word) -> int:
+    return word.start + len(word.surface)
 
 
 def _tells_most(worth: dict[str, float]) -> bool:
@@ -188,16 +233,16 @@ class _Around:
 
     @staticmethod
     def of(chunk: Chunk) -> "_Around":
-        head = _stems(" ".join((chunk.doc.title, *chunk.headings)))
-        return _Around(head, _stems(chunk.text))
+        head = stems(" ".join((chunk.doc.title, *chunk.headings)))
+        return _Around(head, stems(chunk.text))
 
     def view(self, unit: Unit) -> _View:
-        before = _stems(unit.previous)
+        before = stems(unit.previous)
         points = _POINTS_BACK.search(unit.text) is not None or _resumes(unit.text, before)
         return _View(
             unit=unit,
-            own=_stems(unit.text),
-            head=self.head | _stems(unit.lead),
+            own=stems(unit.text),
+            head=self.head | stems(unit.lead),
             before=before,
             passage=self.passage,
             before_credit=_BEFORE_POINTED if points else _BEFORE,
@@ -208,10 +253,6 @@ def _resumes(text: str, before: frozenset[str]) -> bool:
     """Whether the text goes on about "the" thing that was named just before."""
     match = _THE.match(text)
     return match is not None and stem(match.group(1)) in before
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(word.stem for word in words(text))
 
 
 def _akin(one: str, other: str) -> bool:
@@ -228,13 +269,13 @@ def _shares(groups: frozenset[str], stems: Iterable[str]) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _light_stems() -> frozenset[str]:
+def _lightstems() -> frozenset[str]:
     return frozenset(stem(word) for word in LIGHT_WORDS)
 
 
 def is_light(term: Word) -> bool:
     """Whether the word tells more of grammar than of matter."""
-    return term.stem in _light_stems()
+    return term.stem in _lightstems()
 
 
 def points_back(unit: Unit) -> bool:
@@ -246,4 +287,7 @@ def says_wanted(question: SubQuestion, unit: Unit) -> bool:
     """Whether the sentence holds the sort of thing that is asked for."""
     if unit.kind == "row" and question.wanted is Wanted.PLACE:
         return True
-    return holds(question.wanted, unit.text, {term.stem for term in question.terms})
+    asked = {term.stem for term in question.terms}
+    if question.wanted is Wanted.NUMBER and not counts(question.text, unit.text, asked):
+        return False
+    return holds(question.wanted, unit.text, asked)

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jobplane.engine.kinds.answer_run.dating import years
 from jobplane.engine.kinds.answer_run.language import Word, content_words, stem, words
-from jobplane.engine.kinds.answer_run.vocabulary import FUNCTION_WORDS, LIGHT_WORDS
+from jobplane.engine.kinds.answer_run.vocabulary import EMPTY_VERBS, FUNCTION_WORDS, LIGHT_WORDS
 from jobplane.engine.kinds.answer_run.wanted import Wanted, wanted_by
 
 _SPLIT = re.compile(r"(?<=[?!])\s+|\n+\s*|\s*;\s*")
@@ -25,6 +26,19 @@ _POINTING = re.compile(
 _QUOTED = re.compile(r"[\"“]([^\"”]{2,80})[\"”]")
 _PRONOUNS = ("you", "i", "we", "they", "he", "she", "it")
 _BEFORE_VERBS = frozenset((*_PRONOUNS, "must", "can", "may", "should", "will", "would", "not"))
+_SUPPORT = re.compile(
+    r"\b(?:do|does|did|can|could|may|might|must|should|will|would)\b", re.IGNORECASE
+)
+_PREPOSITIONS = frozenset(
+    ("about", "at", "between", "by", "during", "for", "from", "in", "of", "on", "per", "to", "with")
+)
+_WHO_DID = re.compile(
+    r"\bwho (?:(has|have|had|is|are|was|were|will|would|can|may|must|should|did) )?"
+    r"(?:(?:also|first|now|currently|originally|usually|once|never|not|been) )*([a-z]+)\b",
+    re.IGNORECASE,
+)
+_EMPTY_VERBS = frozenset(stem(verb) for verb in EMPTY_VERBS)
+_BEING = frozenset(("is", "are", "was", "were"))
 _MAX_SUB_QUESTIONS = 12
 # A part with fewer words asks nothing of its own.
 _LEAST_WORDS = 3
@@ -46,6 +60,10 @@ class SubQuestion:
     classes: frozenset[str] = frozenset()
     # Stems that stand as verbs do: a text may well say them otherwise.
     verbs: frozenset[str] = frozenset()
+    # Stem of what somebody did, where the question is who did it.
+    deed: str = ""
+    # Stems of neighbours, as in "managing board": the first tells which of the second is meant.
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def sub_questions(question: str) -> list[SubQuestion]:
@@ -89,7 +107,9 @@ def _sub_question(index: int, text: str, before: SubQuestion | None) -> SubQuest
         required=_required(text),
         inherited=inherited,
         classes=_classes(text),
-        verbs=_verbs(text),
+        verbs=_verbs(text) | _supported_verb(text),
+        deed=_deed(text),
+        pairs=_pairs(text),
     )
 
 
@@ -114,11 +134,58 @@ def _verbs(text: str) -> frozenset[str]:
     for word in words(text):
         plain = word.surface.casefold()
         lower = not word.is_name and not word.is_number
-        infinitive = before == "to" and not plain.endswith("s")
+        infinitive = before == "to" and not plain.endswith("s") and plain not in FUNCTION_WORDS
         if lower and (infinitive or before in _BEFORE_VERBS or plain.endswith(("ed", "ing"))):
             found.add(word.stem)
         before = plain
     return frozenset(found)
+
+
+def _supported_verb(text: str) -> frozenset[str]:
+    """Stem of the verb that "does", "did", "can" and their like stand in front of."""
+    match = _SUPPORT.search(text)
+    if match is None:
+        return frozenset()
+    run: list[Word] = []
+    for word in words(text[match.end() :]):
+        if word.surface.casefold() not in FUNCTION_WORDS:
+            run.append(word)
+        elif len(run) > 1 or word.surface.casefold() in _PREPOSITIONS:
+            # A subject may go on behind a preposition: "the course on the night sky".
+            if len(run) > 1:
+                break
+            run = []
+    last = run[-1] if run else None
+    if last is None or last.is_name or last.is_number:
+        return frozenset()
+    return frozenset({last.stem})
+
+
+def _deed(text: str) -> str:
+    """Stem of the verb of "who built ...", "who has led ...", "who was elected ..."."""
+    match = _WHO_DID.search(text)
+    if match is None:
+        return ""
+    helper, verb = match.group(1), match.group(2)
+    participle = helper is None or helper.casefold() not in _BEING or verb.endswith("ed")
+    plain = verb.casefold()
+    stemmed = stem(plain)
+    tells = plain not in FUNCTION_WORDS and stemmed not in _EMPTY_VERBS
+    return stemmed if participle and tells else ""
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Neighbours of which the first tells more about the second."""
+    aside = _verbs(text) | _supported_verb(text) | _classes(text) | {_deed(text)}
+    return tuple(
+        (one.stem, other.stem)
+        for one, other in pairwise(content_words(text))
+        if text[one.start + len(one.surface) : other.start] == " "
+        and one.stem not in aside
+        and other.stem not in aside
+        and not one.is_number
+        and one.surface.casefold() not in LIGHT_WORDS
+    )
 
 
 def _distinct(found: list[Word]) -> tuple[Word, ...]:

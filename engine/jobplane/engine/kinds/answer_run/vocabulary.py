@@ -28,7 +28,7 @@ FUNCTION_WORDS = frozenset(
 # Verbs and wide words that a question needs for its grammar more than for its meaning.
 LIGHT_WORDS = frozenset(
     _words("""
-    accept accord age allow amount apply arrive article ask available base be become begin
+    accept accord age allow amount appear apply arrive article ask available base be become begin
     belong big bring build buy call carry cause change charge come concern consist contain
     cost count cover create current currently date day decide deliver different drive
     duration earliest employ end equipment exist expect fall far feature find finish fit
@@ -43,6 +43,9 @@ LIGHT_WORDS = frozenset(
     value various want week work write year
     """)
 )
+
+# Verbs that leave it to their object to say what was done: "takes care".
+EMPTY_VERBS = frozenset(_words("do come get give go have hold keep make put set sit stand take"))
 
 NUMBER_WORDS = {
     word: str(value)
@@ -87,13 +90,16 @@ IRREGULAR = {
         "drive": "drove driven",
         "fall": "fell fallen",
         "find": "found",
+        "forbid": "forbade forbidden",
         "freeze": "froze frozen",
         "gas": "gases gasses",
         "give": "gave given",
-        "go": "went gone",
+        "fly": "flew flown",
+        "go": "goes went gone",
         "grow": "grew grown",
         "half": "halves",
         "hold": "held",
+        "know": "knew known",
         "keep": "kept",
         "lead": "led",
         "leave": "left",
@@ -104,18 +110,22 @@ IRREGULAR = {
         "meet": "met",
         "pay": "paid",
         "person": "persons",
+        "ride": "rode ridden",
         "rise": "rose risen",
         "run": "ran",
+        "see": "saw seen",
         "sell": "sold",
         "send": "sent",
         "shut": "shutting",
         "spend": "spent",
         "speak": "spoke spoken",
         "steal": "stole stolen",
+        "swim": "swam swum",
         "take": "took taken",
         "teach": "taught",
         "tell": "told",
         "think": "thought",
+        "wear": "wore worn",
         "win": "won",
         "woman": "women",
         "write": "wrote written",

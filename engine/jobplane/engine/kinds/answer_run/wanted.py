@@ -97,7 +97,8 @@ _YEAR_DIGITS = 4
 _PREPOSITIONS = ("in", "by", "since", "until", "of", "from", "to", "before", "after", "during")
 _BEFORE_YEARS = frozenset((*_PREPOSITIONS, "and", "year", "spring", "summer", "autumn", "winter"))
 _SPAN = re.compile(
-    r"\b(?:second|minute|hour|day|night|week|month|year|decade|metre|meter|kilomet|km|mile|foot"
+    r"\b(?:second|minute|hour|day|night|morning|afternoon|evening|weekend|week|fortnight|month"
+    r"|season|semester|lesson|harvest|summer|winter|year|decade|century|metre|meter|kilomet|km|mile|foot"
     r"|feet|inch|centimet)",
     re.IGNORECASE,
 )
@@ -168,6 +169,41 @@ _REASON = re.compile(
     r"|owing to|thanks to|for this reason|after a)\b",
     re.IGNORECASE,
 )
+# What may give a reason, and does where something new follows: "after the fire" tells not
+# why there was a fire.
+_GROUNDS = re.compile(
+    r"\b(?:because(?: of)?|due to|owing to|thanks to|as a result of|for (?:fear|lack|want) of"
+    rf"|since(?! (?:\d|{'|'.join(MONTHS)}|spring|summer|autumn|winter|then))"
+    r"|as (?:the|it|its|they|their|there|he|she|his|her|this|that|we|our|no|most|many|all)"
+    r"|so that|in order (?:not )?to|therefore|hence|after(?! \d)|following|when an?"
+    r"|to (?:avoid|prevent|protect|keep|save|reduce|allow|ensure|stop|spare)"
+    r"|caused? by|(?:was|were|is|are) the (?:cause|reason))\b",
+    re.IGNORECASE,
+)
+_SAYS_WHY = re.compile(
+    r"\b(?:(?:cause|reason)s? (?:\w+ ){0,6}?(?:is|was|were|are|lies|lay)"
+    r"|(?:caused|which caused|led to|leads to|for this reason|that is why|which is why)|, so)\b"
+    r"|: ",
+    re.IGNORECASE,
+)
+# How long or how often, which is not how many or how large.
+_TIMED = re.compile(
+    r"\b(?:once|twice)\b|\b[\w.,-]+ (?:times|(?:second|minute|hour|day|week|month|year)s?)\b"
+    r"(?!'? (?:old|rent|salar|wage))",
+    re.IGNORECASE,
+)
+_TIME_UNIT = re.compile(r"\b(?:times?|second|minute|hour|day|week|month|year)s?\b", re.IGNORECASE)
+_HOW_FAR = re.compile(r"\bhow far\b", re.IGNORECASE)
+_BUILT = re.compile(
+    r"\b(?:built|made|dates?|dating|from|founded|opened|since|erected|put up|born|planted)\b"
+    r"[^.;]{0,40}\b(?:1[0-9]|20)\d\d\b",
+    re.IGNORECASE,
+)
+_TO_A_PLACE = re.compile(
+    r"\b(?:in|at|near|(?:town|city|village|island) of"
+    r"|(?:mov|go|went|travel|com|came|drove|r[au]n|return)[a-z]* (?:to|from)) $",
+    re.IGNORECASE,
+)
 
 
 def wanted_by(question: str) -> Wanted:
@@ -184,6 +220,13 @@ def holds(wanted: Wanted, text: str, asked: Collection[str]) -> bool:
     """Whether the text says something of the sort beyond what was asked with (stems)."""
     check = _CHECKS.get(wanted)
     return check is None or check(text, asked)
+
+
+def counts(question: str, text: str, asked: Collection[str]) -> bool:
+    """Whether the text has a number of the sort asked for: no span of time, no "twice"."""
+    if _TIME_UNIT.search(question) or _HOW_FAR.search(question):
+        return True
+    return _holds_number(_TIMED.sub(" ", text), asked)
 
 
 def says_plainly(wanted: Wanted, text: str, question: str) -> bool:
@@ -232,9 +275,25 @@ def _holds_name(text: str, asked: Collection[str]) -> bool:
     new = [
         word
         for word in found
-        if word.stem not in asked and word.surface.casefold() not in _DAYS_AND_MONTHS
+        if word.stem not in asked
+        and word.surface.casefold() not in _DAYS_AND_MONTHS
+        and not _stands_for_a_place(word, text)
     ]
     return any(word.start > 0 for word in new) or (len(found) > 1 and bool(new))
+
+
+def _stands_for_a_place(name: Word, text: str) -> bool:
+    return _TO_A_PLACE.search(text[: name.start]) is not None
+
+
+def _holds_reason(text: str, asked: Collection[str]) -> bool:
+    if _SAYS_WHY.search(text):
+        return True
+    for match in _GROUNDS.finditer(text):
+        following = content_words(text[match.end() :])
+        if following and following[0].stem not in asked:
+            return True
+    return False
 
 
 def _new_numbers(text: str, asked: Collection[str]) -> set[str]:
@@ -260,7 +319,8 @@ _CHECKS: dict[Wanted, Callable[[str, Collection[str]], bool]] = {
     Wanted.NUMBER: _holds_number,
     Wanted.MONEY: _holds_money,
     Wanted.SPAN: _holds_span,
-    Wanted.AGE: lambda text, _: _AGE.search(text) is not None,
+    Wanted.AGE: lambda text, _: _AGE.search(text) is not None or _BUILT.search(text) is not None,
+    Wanted.REASON: _holds_reason,
     Wanted.FREQUENCY: lambda text, _: _FREQUENCY.search(text) is not None,
     Wanted.NAME: _holds_name,
     Wanted.PLACE: lambda text, _: _PLACE.search(text) is not None,
