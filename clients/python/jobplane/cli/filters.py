@@ -19,6 +19,7 @@ def build_filter(
     statuses: Sequence[str],
     kinds: Sequence[str],
     labels: Sequence[str],
+    owners: Sequence[str],
     queue: str,
     job_set: str,
     failed: bool,
@@ -30,6 +31,7 @@ def build_filter(
     terms = [text] if text else []
     terms += _any("status", [status.upper() for status in wanted])
     terms += _any("kind", _split(kinds))
+    terms += _any("creator", _split(owners))
     terms += [f"queue = {quoted(queue)}"] if queue else []
     terms += [f"job_set = {quoted(job_set)}"] if job_set else []
     terms += [_label(item) for item in labels]

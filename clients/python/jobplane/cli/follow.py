@@ -12,7 +12,7 @@ import click
 from jobplane.cli import interrupts
 from jobplane.cli.exits import Exit, exit_of_job
 from jobplane.cli.refusal import tell_error
-from jobplane.cli.report import write_end
+from jobplane.cli.report import final_line, write_end
 from jobplane.cli.screen import screen_for
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, plain, with_session
@@ -51,6 +51,12 @@ NO_WAIT_INPUT = click.option(
 CANCEL = click.option(
     "--cancel-on-interrupt", is_flag=True, help="Ctrl-C and SIGTERM cancel the job."
 )
+UNTIL = click.option(
+    "--until",
+    type=click.Choice(("running", "finished")),
+    default="finished",
+    help="Return once it runs, or when it has ended.",
+)
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Every event.")
 THREAD_PATIENCE_S = 5.0
 Ends = tuple[int, job_pb2.Job | JobplaneError]
@@ -66,6 +72,7 @@ Ends = tuple[int, job_pb2.Job | JobplaneError]
 @STRICT
 @NO_WAIT_INPUT
 @CANCEL
+@UNTIL
 @with_session
 def watch(
     session: Session,
@@ -142,6 +149,7 @@ def follow(
     strict: bool = False,
     no_wait_input: bool = False,
     cancel_on_interrupt: bool = False,
+    until: str = "finished",
 ) -> int:
     """Show a job until its end; gives the exit code that says how it ended."""
     on_interrupt = job.cancel if cancel_on_interrupt else None
@@ -158,11 +166,35 @@ def follow(
             screen.show(event)
             if isinstance(event.payload, event_pb2.JobEvent.ArtifactReady):
                 ready[event.payload.artifact.artifact_id] = event.payload.artifact.size_bytes
+            if until == "running" and event.phase == "ACTIVE":
+                break
             if no_wait_input and event.status == "AWAITING_INPUT" and _still_asks(job):
                 session.say(f"job {job.id} asks; answer it with: jobplane answer {job.id}")
                 return Exit.NEEDS_INPUT
     job.refresh()
     write_end(session, job.wire, artifacts=ready)
+    return exit_of_job(job.wire, strict=strict) if job.done or until == "finished" else Exit.OK
+
+
+def follow_logs(
+    session: Session,
+    job: Job,
+    *,
+    timeout: float | None = None,
+    strict: bool = False,
+    cancel_on_interrupt: bool = False,
+) -> int:
+    """Print what a job prints until its end; gives the exit code that says how it ended."""
+    on_interrupt = job.cancel if cancel_on_interrupt else None
+    with (
+        interrupts.detaching(session, [job.id], on_interrupt=on_interrupt),
+        job.logs(follow=True, timeout=timeout) as lines,
+    ):
+        for line in lines:
+            session.write_raw(line.text)
+        job.wait(timeout)
+    # Stdout is the log alone.
+    session.say(final_line(job.refresh().wire))
     return exit_of_job(job.wire, strict=strict)
 
 

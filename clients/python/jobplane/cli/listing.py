@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from jobplane.cli.report import outcome_text, ran_for
 from jobplane.cli.screen import colored
 from jobplane.cli.selection import find_job, shortened
 from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.sheet import csv_of
 from jobplane.cli.table import table
 from jobplane.cli.units import age, number, span
+from jobplane.client._records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from jobplane.client import Job
 
 HEADERS = ("ID", "KIND", "STATUS", "PROG", "ATT", "AGE", "DURATION", "OWNER", "INFO")
+SPARE = ("OWNER", "ATT", "AGE", "LABELS", "SET", "QUEUE", "PROG", "DURATION")
+ORDERS = {"created": "create_time", "updated": "update_time", "finished": "finish_time"}
 WIDE_HEADERS = (*HEADERS[:-1], "QUEUE", "SET", "LABELS", "INFO")
 
 
@@ -41,7 +46,8 @@ _FILTER_OPTIONS = (
     ),
     click.option("--status", "statuses", multiple=True, help="One or more, with commas."),
     click.option("--kind", "kinds", multiple=True, help="One or more, with commas."),
-    click.option("--label", "labels", multiple=True, metavar="K[=V]", help="Label."),
+    click.option("--label", "--tag", "labels", multiple=True, metavar="K[=V]", help="Label."),
+    click.option("--owner", "owners", multiple=True, help="Who submitted; one or more."),
     click.option("--queue", default="", help="Queue."),
     click.option("--job-set", default="", help="Group."),
     click.option("--failed", is_flag=True, help="FAILED, TIMED_OUT and EVAL_FAILED."),
@@ -53,16 +59,20 @@ _FILTER_OPTIONS = (
 
 @click.command()
 @filter_options
-@click.option("--sort", "order_by", default="", help='For example "priority desc".')
+@click.option("--sort", default="", help="created, updated, finished or priority; -FIELD turns it.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
 @with_session
-def ls(session: Session, *, order_by: str, limit: int, **which: Any) -> int:
+def ls(session: Session, *, sort: str, limit: int, **which: Any) -> int:
     """List jobs, newest first."""
     where = build_filter(**which)
-    found = list(islice(session.client.list(where, order_by=order_by, limit=limit + 1), limit + 1))
+    found = list(
+        islice(session.client.list(where, order_by=order_of(sort), limit=limit + 1), limit + 1)
+    )
     jobs, more = found[:limit], len(found) > limit
     if session.is_json:
         session.write_messages(job.wire for job in jobs)
+    elif session.output == "csv":
+        _write_csv(session, jobs)
     elif session.output == "name":
         for job in jobs:
             session.write(job.name)
@@ -119,11 +129,37 @@ def events(session: Session, *, job: str, from_seq: int) -> int:
     return Exit.OK
 
 
+def order_of(text: str) -> str:
+    """Order of the contract for "-created"; its own words may be used too."""
+    terms: list[str] = []
+    for part in text.split(","):
+        name, _, direction = part.strip().removeprefix("-").partition(" ")
+        if part.strip().startswith("-"):
+            direction = "desc"
+        terms.append(f"{ORDERS.get(name, name)} {direction}".strip())
+    return ", ".join(terms)
+
+
+def _write_csv(session: Session, jobs: Sequence[Job]) -> None:
+    """Every field of each job, in the words of the filter."""
+    records = [record_of(job) for job in jobs]
+    headers = list(dict.fromkeys(name for record in records for name in record))
+    rows = [[_csv_cell(record.get(name)) for name in headers] for record in records]
+    session.write(csv_of(headers, rows))
+
+
+def _csv_cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return "" if value is None else str(value)
+
+
 def _write_table(session: Session, jobs: Sequence[Job], *, more: bool) -> None:
     # Scripts that read a pipe get whole ids; people get the shortest that are told apart.
     short = shortened([job.id for job in jobs]) if session.live and not session.wide else {}
     headers = WIDE_HEADERS if session.wide else HEADERS
-    session.write(table(headers, [_row(job, short, wide=session.wide) for job in jobs]))
+    rows = [_row(job, short, wide=session.wide) for job in jobs]
+    session.write(table(headers, rows, spare=SPARE))
     counts = Counter(job.status.lower().replace("_", " ") for job in jobs)
     summary = " · ".join(f"{n} {status}" for status, n in counts.most_common())
     session.say(

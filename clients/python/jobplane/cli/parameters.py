@@ -43,6 +43,13 @@ def build_spec(
         raise click.UsageError("give a FILE, - for stdin, or --kind with -p")
     content = {} if file is None else read_spec(file)
     spec = _of_kind(kind, content) if kind else content
+    return changed(spec, parameters=parameters, settings=settings)
+
+
+def changed(
+    spec: dict[str, Any], *, parameters: Sequence[str], settings: Sequence[str]
+) -> dict[str, Any]:
+    """Spec with -p over the kind's parameters, then --set over all."""
     for item in parameters:
         path, value = _assignment(item, "-p")
         _put(spec, [*_parameters_path(spec), *path], value)

@@ -15,6 +15,24 @@ if TYPE_CHECKING:
 
     from jobplane.client import JobplaneError
 
+# The contract speaks of its own methods; here they are commands.
+STEPS = {
+    "JOB_NOT_FOUND": "see what there is: jobplane ls",
+    "ARTIFACT_NOT_FOUND": "see what there is: jobplane artifacts ls JOB",
+    "UNKNOWN_KIND": "see what can be run: jobplane kinds",
+    "INVALID_SPEC": "see what a kind takes: jobplane kinds show KIND",
+    "UNKNOWN_FIELD": "see what a kind takes: jobplane kinds show KIND",
+    "INVALID_FILTER": "for example: --filter 'status = FAILED AND labels.a = b' --sort -created",
+    "RESULT_NOT_READY": "wait for it: jobplane wait JOB",
+    "JOB_FINISHED": "submit it anew: jobplane retry JOB",
+    "INPUT_NOT_PENDING": "see how it stands: jobplane describe JOB",
+    "IDEMPOTENCY_KEY_REUSED": "use a new --key for a new job, or none",
+    "JOB_ID_TAKEN": "choose another --job-id, or none",
+    "QUOTA_EXCEEDED": "see limits and use: jobplane quota",
+    "QUEUE_CLOSED": "see which are open: jobplane queues",
+    "ETAG_MISMATCH": "read it again, and repeat with its new etag",
+}
+
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for JSON; it may be too wrong to be parsed."""
@@ -23,6 +41,12 @@ def wants_json(arguments: Sequence[str]) -> bool:
     asked |= {item.removeprefix("--output=") for item in arguments}
     asked |= {item.removeprefix("-o") for item in arguments}
     return bool(asked & {"json", "jsonl"})
+
+
+def next_step(error: JobplaneError) -> str:
+    """What to do next on a command line, else what the error says of it."""
+    from_server = bool(error.request_id)
+    return STEPS.get(error.reason, error.hint) if from_server or not error.hint else error.hint
 
 
 def tell_error(error: JobplaneError, *, as_json: bool) -> None:
@@ -37,12 +61,13 @@ def tell_error(error: JobplaneError, *, as_json: bool) -> None:
                 for item in error.violations
             ],
             request_id=error.request_id,
-            hint=error.hint,
+            hint=next_step(error),
         )
         return
     known = " ".join(part for part in (error.code, error.reason) if part)
     lines = [f"error: {error.message}", *_violations(error), f"reason: {known}"]
-    lines += [f"next: {error.hint}"] if error.hint else []
+    step = next_step(error)
+    lines += [f"next: {step}"] if step else []
     lines += [f"request: {error.request_id}"] if error.request_id else []
     click.echo(str(Safe("\n").join(lines)), err=True)
 

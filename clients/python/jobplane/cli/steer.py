@@ -1,4 +1,4 @@
-"""Commands that steer a job: cancel, pause, resume, answer, retry."""
+"""Commands that steer a job: cancel, pause, resume, priority, update, answer, retry, delete."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jobplane.cli.exits import Exit
 from jobplane.cli.report import final_line
 from jobplane.cli.selection import find_job
 from jobplane.cli.session import Session, plain, with_session
+from jobplane.cli.submit import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from jobplane.client import Job
 
 REASON = click.option("--reason", default="", help="Kept in the history.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 
 
 @click.command()
@@ -73,20 +75,94 @@ def _cancel_matching(session: Session, where: str, *, reason: str, dry_run: bool
 @click.command()
 @click.argument("job")
 @REASON
+@DRY_RUN
 @with_session
-def pause(session: Session, *, job: str, reason: str) -> int:
+def pause(session: Session, *, job: str, reason: str, dry_run: bool) -> int:
     """Pause JOB at its next checkpoint."""
-    _write(session, find_job(session.client, job).pause(reason=reason))
+    handle = find_job(session.client, job)
+    if _goes_on(session, handle, "paused", dry_run=dry_run):
+        _write(session, handle.pause(reason=reason))
     return Exit.OK
 
 
 @click.command()
 @click.argument("job")
 @REASON
+@DRY_RUN
 @with_session
-def resume(session: Session, *, job: str, reason: str) -> int:
+def resume(session: Session, *, job: str, reason: str, dry_run: bool) -> int:
     """Let the paused JOB go on."""
-    _write(session, find_job(session.client, job).resume(reason=reason))
+    handle = find_job(session.client, job)
+    if _goes_on(session, handle, "resumed", dry_run=dry_run):
+        _write(session, handle.resume(reason=reason))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@click.argument("number", type=click.IntRange(0, 1000))
+@DRY_RUN
+@with_session
+def priority(session: Session, *, job: str, number: int, dry_run: bool) -> int:
+    """Give JOB the priority NUMBER, 0 to 1000; higher ones run first."""
+    handle = find_job(session.client, job)
+    if _goes_on(session, handle, f"of priority {number}", dry_run=dry_run):
+        _write(session, session.client.update(handle, priority=number))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job")
+@click.option("--priority", "number", type=click.IntRange(0, 1000), help="0 to 1000.")
+@click.option("--queue", default="", help="Queue to wait in.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="Label to set.")
+@click.option("--no-label", "dropped", multiple=True, metavar="K", help="Label to take away.")
+@DRY_RUN
+@with_session
+def update(
+    session: Session,
+    *,
+    job: str,
+    number: int | None,
+    queue: str,
+    labels: Sequence[str],
+    dropped: Sequence[str],
+    dry_run: bool,
+) -> int:
+    """Change priority, queue or labels of JOB."""
+    changed: dict[str, str | None] = {**labels_of(labels), **dict.fromkeys(dropped)}
+    if number is None and not queue and not changed:
+        raise click.UsageError("nothing to change: give --priority, --queue or --label")
+    handle = find_job(session.client, job)
+    if _goes_on(session, handle, "changed", dry_run=dry_run):
+        done = session.client.update(handle, priority=number, queue=queue, labels=changed)
+        _write(session, done)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True)
+@DRY_RUN
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
+@with_session
+def delete(session: Session, *, jobs: Sequence[str], dry_run: bool, yes: bool) -> int:
+    """Remove the finished JOBS for good, with their events and artifacts."""
+    handles = [find_job(session.client, job) for job in jobs]
+    running = [handle.id for handle in handles if not handle.done]
+    if running:
+        ids = " ".join(running)
+        raise click.UsageError(f"{ids} is not finished; cancel it first: jobplane cancel {ids}")
+    if dry_run:
+        for handle in handles:
+            _goes_on(session, handle, "deleted", dry_run=True)
+        return Exit.OK
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{len(handles)} jobs would be gone; delete them with --yes")
+        click.confirm(f"delete {len(handles)} jobs for good?", abort=True, err=True)
+    for handle in handles:
+        session.client.delete(handle)
+        session.say(f"{handle.id} is gone")
     return Exit.OK
 
 
@@ -96,8 +172,11 @@ def resume(session: Session, *, job: str, reason: str) -> int:
     "-a", "--answer", "answers", multiple=True, metavar="ID=VALUE", help="Answer to a question."
 )
 @click.option("--defaults", is_flag=True, help="Take the suggested value where none is given.")
+@DRY_RUN
 @with_session
-def answer(session: Session, *, job: str, answers: Sequence[str], defaults: bool) -> int:
+def answer(
+    session: Session, *, job: str, answers: Sequence[str], defaults: bool, dry_run: bool
+) -> int:
     """Answer the question that JOB asks; without -a it is shown, and asked on a terminal."""
     handle = find_job(session.client, job)
     given = dict(_pair(item) for item in answers)
@@ -107,7 +186,9 @@ def answer(session: Session, *, job: str, answers: Sequence[str], defaults: bool
     if asked is not None and not given:
         given = _ask(session, handle)
     input_id = asked.input_id if asked is not None else "none"
-    _write(session, handle.answer(given, input_id=input_id))
+    told = " ".join(f"{name}={value}" for name, value in given.items())
+    if _goes_on(session, handle, f"answered with {told}", dry_run=dry_run):
+        _write(session, handle.answer(given, input_id=input_id))
     return Exit.OK
 
 
@@ -115,17 +196,36 @@ def answer(session: Session, *, job: str, answers: Sequence[str], defaults: bool
 @click.argument("job")
 @click.option("--from-checkpoint", is_flag=True, help="Keep what was done before.")
 @click.option("--key", "idempotency_key", help="Idempotency key of the retry.")
+@DRY_RUN
 @with_session
-def retry(session: Session, *, job: str, from_checkpoint: bool, idempotency_key: str | None) -> int:
+def retry(
+    session: Session,
+    *,
+    job: str,
+    from_checkpoint: bool,
+    idempotency_key: str | None,
+    dry_run: bool,
+) -> int:
     """Submit the finished JOB anew, as a job of its own."""
+    finished = find_job(session.client, job)
+    if not _goes_on(session, finished, "submitted anew", dry_run=dry_run):
+        return Exit.OK
     handle = session.client.retry(
-        find_job(session.client, job),
+        finished,
         from_checkpoint=from_checkpoint,
         idempotency_key=idempotency_key,
     )
     _write(session, handle)
     session.say(f"next: jobplane watch {handle.id}")
     return Exit.OK
+
+
+def _goes_on(session: Session, job: Job, what: str, *, dry_run: bool) -> bool:
+    """Whether to do it; a dry run shows the job as it is, and says what would become of it."""
+    if dry_run:
+        _write(session, job)
+        session.say(f"{job.id} would be {what}: --dry-run")
+    return not dry_run
 
 
 def _write(session: Session, job: Job) -> None:

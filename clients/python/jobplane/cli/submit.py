@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -15,8 +15,10 @@ from jobplane.cli.follow import (
     NO_WAIT_INPUT,
     STRICT,
     TIMEOUT,
+    UNTIL,
     VERBOSE,
     follow,
+    follow_logs,
 )
 from jobplane.cli.parameters import build_spec
 from jobplane.cli.report import write_end
@@ -25,9 +27,42 @@ from jobplane.client._requests import new_key
 from jobplane.client.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jobplane.client import Job
+    from jobplane.client._requests import Spec
+
+_FOLLOWING = (
+    "verbose",
+    "timeout",
+    "strict",
+    "no_wait_input",
+    "cancel_on_interrupt",
+    "until",
+)
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+def follow_options(command: _Command) -> _Command:
+    """Options that say whether and how to stay with the job."""
+    given: Any = command
+    for option in reversed(_FOLLOW_OPTIONS):
+        given = option(given)
+    return cast("_Command", given)
+
+
+_FOLLOW_OPTIONS = (
+    click.option("--watch", "mode", flag_value="watch", help="Show the job live until its end."),
+    click.option("--wait", "mode", flag_value="wait", help="Wait silently for its end."),
+    click.option("--logs", "mode", flag_value="logs", help="Print its log until its end."),
+    click.option("--detach", "mode", flag_value="detach", default="detach", help="Return at once."),
+    UNTIL,
+    VERBOSE,
+    TIMEOUT,
+    STRICT,
+    NO_WAIT_INPUT,
+    CANCEL,
+)
 
 
 @click.command()
@@ -49,20 +84,15 @@ if TYPE_CHECKING:
 @click.option("--priority", type=click.IntRange(0, 1000), help="0 to 1000, default 500.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Label.")
 @click.option("--display-name", default="", help="Name for people.")
-@click.option("--validate-only", is_flag=True, help="Check everything, submit nothing.")
-@click.option("--watch", "mode", flag_value="watch", help="Show the job live until its end.")
-@click.option("--wait", "mode", flag_value="wait", help="Wait silently for its end.")
-@click.option("--detach", "mode", flag_value="detach", default="detach", help="Return at once.")
-@VERBOSE
-@TIMEOUT
-@STRICT
-@NO_WAIT_INPUT
-@CANCEL
+@click.option(
+    "--validate-only", "--dry-run", is_flag=True, help="Check everything, submit nothing."
+)
+@follow_options
 @with_session
 def submit(session: Session, **options: Any) -> int:
     """Submit a job: from FILE (JSON or TOML, - for stdin), or from --kind and -p.
 
-    Prints the job; with --watch or --wait the exit code tells how it ended.
+    Prints the job; with --watch, --wait or --logs the exit code tells how it ended.
     """
     kind = options.pop("kind")
     spec = build_spec(
@@ -81,19 +111,25 @@ def submit(session: Session, **options: Any) -> int:
         if session.is_json:
             session.write_json(plain(checked))
         return Exit.OK
-    mode = options.pop("mode")
-    following = {
-        name: options.pop(name)
-        for name in ("verbose", "timeout", "strict", "no_wait_input", "cancel_on_interrupt")
-    }
-    # Made here rather than in the client, so that it can be shown and used again.
-    options["idempotency_key"] = options["idempotency_key"] or new_key()
     options["labels"] = labels_of(options["labels"])
     options["inputs"] = inputs_of(options["inputs"])
+    return start(session, spec, **options)
+
+
+def start(session: Session, spec: Spec, **options: Any) -> int:
+    """Submit, and stay with the job as it was asked for; gives the exit code."""
+    mode = options.pop("mode")
+    following = {name: options.pop(name) for name in _FOLLOWING}
+    # Made here rather than in the client, so that it can be shown and used again.
+    options["idempotency_key"] = options["idempotency_key"] or new_key()
     job = session.client.submit(spec, **options)
     if mode == "detach":
         _write_submitted(session, job, key=options["idempotency_key"])
         return Exit.OK
+    if mode == "logs":
+        session.say(_head(job, key=options["idempotency_key"]))
+        shared = ("timeout", "strict", "cancel_on_interrupt")
+        return follow_logs(session, job, **{name: following[name] for name in shared})
     if mode == "watch":
         if session.output in {"table", "wide"} and not session.quiet:
             session.write(_head(job, key=options["idempotency_key"]))
@@ -136,7 +172,7 @@ def inputs_of(items: Sequence[str]) -> dict[str, Path | str]:
 
 
 def _wait(session: Session, job: Job, **options: Any) -> int:
-    if options["no_wait_input"]:
+    if options["no_wait_input"] or options["until"] == "running":
         quiet, session.quiet = session.quiet, True
         try:
             return follow(session, job, **options)
