@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobplane.client import AsyncClient, errors, specs
-from jobplane.v1 import job_pb2
+from jobplane.v1 import artifact_pb2, artifact_service_pb2, job_pb2
 from tests.client.fake_jobs import new_job, run_to_end
 from tests.client.fake_server import FakeServer, give_artifact
 
@@ -91,3 +91,40 @@ def test_kinds_counts_and_errors_are_those_of_the_blocking_client(server: FakeSe
         return kinds, await client.count_by("status")
 
     assert run(server, do) == (["kinds/probe"], {})
+
+
+def test_an_upload_goes_on_when_grpc_cancels_its_call(server: FakeServer):
+    tries = []
+
+    async def break_under_the_last_message(_messages, **_options):
+        tries.append("upload")
+        if len(tries) == 1:
+            raise asyncio.CancelledError
+        return artifact_service_pb2.UploadArtifactResponse(
+            artifact=artifact_pb2.Artifact(name="a"), received_bytes=3
+        )
+
+    async def do(client: AsyncClient):
+        client.channel.stream_unary = lambda *_, **__: break_under_the_last_message
+        return await client.upload(b"abc")
+
+    assert run(server, do).name == "a"
+    assert len(tries) == 2
+
+
+def test_an_upload_that_its_caller_cancels_ends(server: FakeServer):
+    async def do(client: AsyncClient):
+        began = asyncio.Event()
+
+        async def hang(_messages, **_options):
+            began.set()
+            await asyncio.Event().wait()
+
+        client.channel.stream_unary = lambda *_, **__: hang
+        task = asyncio.create_task(client.upload(b"abc"))
+        await began.wait()
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        run(server, do)

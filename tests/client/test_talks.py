@@ -13,6 +13,7 @@ from jobplane.client._page import Listing
 from jobplane.client._status import UNREACHABLE
 from jobplane.client._table import TableRead
 from jobplane.client._talk import Pause, Send
+from jobplane.client._upload import ATTEMPTS
 from jobplane.v1 import (
     artifact_pb2,
     artifact_service_pb2,
@@ -147,6 +148,26 @@ def test_an_upload_that_broke_off_asks_how_much_is_there_after_a_pause():
     assert question.header.asks_received
     rest = list(talk.send(artifact_service_pb2.UploadArtifactResponse(received_bytes=4)).messages)
     assert (rest[0].header.offset, rest[1].chunk) == (4, b"ef")
+
+
+def test_an_upload_that_gets_on_may_break_off_any_number_of_times():
+    content = bytes(20)
+    talk = upload(content, project="p")
+    next(talk)
+    for received in range(1, len(content)):
+        talk.send(artifact_service_pb2.UploadArtifactResponse(received_bytes=received))
+        assert isinstance(talk.throw(GONE), Pause)
+        talk.send(None)
+
+
+def test_an_upload_that_does_not_get_on_is_given_up():
+    talk = upload(b"abcdef", project="p")
+    next(talk)
+    for _ in range(ATTEMPTS - 1):
+        talk.throw(GONE)
+        talk.send(None)
+    with pytest.raises(errors.Unavailable):
+        talk.throw(GONE)
 
 
 def test_a_refused_upload_is_told_at_once():

@@ -108,6 +108,11 @@ def error_of_status(status: status_pb2.Status) -> errors.JobplaneError:
     return error_from_status(status, code=code_pb2.Code.Name(status.code) if known else "UNKNOWN")  # type: ignore[arg-type]  # checked
 
 
+def lost(message: str) -> errors.JobplaneError:
+    """Typed error for a connection that broke, where grpc has none to tell it by."""
+    return error_from_status(status_pb2.Status(message=message), code="UNAVAILABLE")
+
+
 # What the transport says of itself has no reason of the contract.
 UNREACHABLE = "UNREACHABLE"
 _DEFAULT_REASONS = {"UNAVAILABLE": UNREACHABLE}

@@ -77,7 +77,9 @@ class Upload:
                 self._on_progress(sent, self.size)
 
     def answered(self, response: artifact_service_pb2.UploadArtifactResponse) -> None:
-        """Take what the server has by now."""
+        """Take what the server has by now; tries that bring something on are not counted."""
+        if response.received_bytes > self._offset:
+            self._failures = 0
         self._offset = response.received_bytes
         if response.HasField("artifact"):
             self.artifact = response.artifact

@@ -13,7 +13,7 @@ from jobplane.client._aio.stream import AsyncFrames
 from jobplane.client._base import ClientBase
 from jobplane.client._channel import open_aio_channel
 from jobplane.client._methods import method_of
-from jobplane.client._status import error_of
+from jobplane.client._status import error_of, lost
 from jobplane.client._talk import Pause, Send, Step, Talk, ask
 
 if TYPE_CHECKING:
@@ -100,7 +100,13 @@ class AsyncConnection(ClientBase):
         self, kind: type[Message], messages: Iterator[Message], timeout_s: float
     ) -> Any:
         call = method_of(kind).bind(self._channel.stream_unary)
-        return await call(messages, timeout=timeout_s, metadata=self._metadata)
+        try:
+            return await call(messages, timeout=timeout_s, metadata=self._metadata)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            # grpc cancels a call of its own when the connection breaks under its last message.
+            raise lost("the connection broke while sending") from None
 
     def _open(self, request: Message) -> AsyncFrames:
         method = method_of(type(request))
@@ -113,3 +119,9 @@ class AsyncConnection(ClientBase):
         if self._watch_channel is None:
             self._watch_channel = open_aio_channel(self._context, own_connection=True)
         return self._watch_channel
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
