@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobplane.engine.domain.artifact import ArtifactType
-from jobplane.engine.domain.attempt import Asked, Completed, InputContent, Intent, Yielded
+from jobplane.engine.domain.attempt import Asked, Broke, Completed, InputContent, Intent, Yielded
 from jobplane.engine.domain.event import MetricReported, StageFinished, StageStarted, Warned
 from jobplane.engine.domain.job import FailureCategory, Gap
 from jobplane.engine.executors.port import Executor
@@ -22,6 +22,15 @@ def test_the_result_of_the_work_arrives_whole(rig: Rig) -> None:
     assert conclusion.result.warnings == ("odd",)
     assert json.loads(conclusion.result.details) == {"echo": {"a": [1]}}
     assert conclusion.gaps == (Gap("LESS", "less"),)
+
+
+def test_a_result_that_is_no_longer_compact_fails_the_attempt_with_what_to_do(rig: Rig) -> None:
+    assert isinstance(rig.run("boast", {"bytes": 25_000}).conclusion, Completed)
+    broke = rig.run("boast", {"bytes": 26_000}).conclusion
+    assert isinstance(broke, Broke)
+    assert broke.failure.reason == "RESULT_TOO_LARGE"
+    assert not broke.failure.retryable
+    assert "artifact" in broke.failure.message
 
 
 def test_a_refusal_of_the_quality_gate_is_a_completion(rig: Rig) -> None:

@@ -22,6 +22,10 @@ def succeed(params: Params, context: JobContext) -> Outcome:
     return Outcome("done", {"echo": params}, {"answer": 42}, ("odd",), (Gap("LESS", "less"),))
 
 
+def boast(params: Params, context: JobContext) -> Outcome:
+    return Outcome("done", {"text": "x" * int(params["bytes"])})
+
+
 def refuse_gate(params: Params, context: JobContext) -> Outcome:
     return Outcome(gate_refusal="not good enough")
 

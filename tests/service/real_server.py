@@ -36,11 +36,18 @@ class RealServer:
             "THREAD": ThreadExecutor(registry, where),
             "PROCESS": ProcessExecutor(registry, where),
         }
-        self.house = House(EngineSettings(folder), registry=registry, executors=executors)
+        engine = EngineSettings(folder)
+        self.house = House(engine, registry=registry, executors=executors)
         self.server = Server(
             settings or ServiceSettings(port=0, dev=True),
             self.house,
-            ServerFacts("1.2.3", "local", "sqlite", datetime.now(UTC)),
+            ServerFacts(
+                "1.2.3",
+                "local",
+                "sqlite",
+                datetime.now(UTC),
+                max_artifact_bytes=engine.max_upload_bytes,
+            ),
             DevAuthenticator(),
         )
         self.port = thread.run(self.server.start())

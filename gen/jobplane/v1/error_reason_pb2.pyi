@@ -49,7 +49,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_TRANSITION: _ErrorReason.ValueType  # 11
     """The verb is not allowed in the job's present status."""
     ERROR_REASON_JOB_FINISHED: _ErrorReason.ValueType  # 12
-    """The job is over, so it can't be cancelled, paused, resumed or changed."""
+    """The job is over, so it can't be cancelled or updated."""
     ERROR_REASON_RESULT_NOT_READY: _ErrorReason.ValueType  # 13
     """The job has not ended, so its output does not exist yet."""
     ERROR_REASON_KIND_NOT_PAUSABLE: _ErrorReason.ValueType  # 14
@@ -150,7 +150,7 @@ ERROR_REASON_KIND_UNAVAILABLE: ErrorReason.ValueType  # 10
 ERROR_REASON_INVALID_TRANSITION: ErrorReason.ValueType  # 11
 """The verb is not allowed in the job's present status."""
 ERROR_REASON_JOB_FINISHED: ErrorReason.ValueType  # 12
-"""The job is over, so it can't be cancelled, paused, resumed or changed."""
+"""The job is over, so it can't be cancelled or updated."""
 ERROR_REASON_RESULT_NOT_READY: ErrorReason.ValueType  # 13
 """The job has not ended, so its output does not exist yet."""
 ERROR_REASON_KIND_NOT_PAUSABLE: ErrorReason.ValueType  # 14

@@ -360,8 +360,8 @@ class ListJobsRequest(_message.Message):
     The grammar is in docs/reference/filter.md; a mistake is reason INVALID_FILTER.
     """
     order_by: _builtins.str
-    """"create_time", "update_time", "finish_time" or "priority", each with "asc" or "desc",
-    separated by commas. Default "create_time desc"; ties are broken by job_id.
+    """One of "create_time", "update_time", "finish_time" and "priority", with "asc" (the default)
+    or "desc". Empty means "create_time desc"; ties are broken by job_id.
     """
     view: Global___JobView.ValueType
     """Default BASIC."""

@@ -106,6 +106,7 @@ async def _serve(
         http_address=http_address,
         max_watch_age_s=engine_settings.watch_max_age_s,
         max_running_attempts=engine_settings.thread_slots + engine_settings.process_slots,
+        max_artifact_bytes=engine_settings.max_upload_bytes,
     )
     server = Server(settings, local_house(engine_settings), facts, DevAuthenticator())
     try:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobplane.engine.domain.errors import ResourceNotFoundError, UnknownAnswerError
+from jobplane.engine.domain.job import MAX_RESULT_BYTES
+from jobplane.engine.library import INLINE_BYTES
 from jobplane.engine.query.filter import MAX_BYTES as MAX_FILTER_BYTES
 from jobplane.engine.query.page import MAX_PAGE_SIZE, JobQuery
+from jobplane.engine.sheets import MAX_ROWS
 from jobplane.service.contract import PACKAGE
 from jobplane.service.convert.kind import kind_name
 from jobplane.service.convert.scalar import duration_to_wire, timestamp_to_wire
@@ -17,8 +20,9 @@ from jobplane.service.rpc.decoding import MAX_SPEC_BYTES
 from jobplane.service.settings import ServiceSettings
 from jobplane.v1 import system_service_pb2 as wire
 
+# The rules of the contract itself.
 MAX_LABELS = 64
-MAX_RESULT_BYTES = 25 * 1024
+MAX_BATCH_ITEMS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class ServerFacts:
     http_address: str = ""
     max_watch_age_s: float = 0.0
     max_running_attempts: int = 0
+    max_artifact_bytes: int = 0
 
 
 class SystemService:
@@ -103,10 +108,14 @@ class SystemService:
             max_labels=MAX_LABELS,
             max_page_size=MAX_PAGE_SIZE,
             max_page_bytes=settings.page_bytes,
+            max_batch_items=MAX_BATCH_ITEMS,
             max_watches_per_principal=settings.max_watches_per_principal,
             max_watches=settings.max_watches,
             max_watch_age=duration_to_wire(self._facts.max_watch_age_s),
             max_filter_bytes=MAX_FILTER_BYTES,
+            max_artifact_bytes=self._facts.max_artifact_bytes,
+            max_inline_bytes=INLINE_BYTES,
+            max_table_rows=MAX_ROWS,
             max_wait=duration_to_wire(MAX_SPAN_S),
             max_running_attempts=self._facts.max_running_attempts,
         )

@@ -57,6 +57,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check machine, connection and server, and say what to do."),
     "admin": ("admin", "Back up, check and mend a server's data."),
     "smoke": ("smoke", "Drive a server through a whole run, and check it."),
+    "conformance": ("conformance", "Hold a server to the contract, from outside."),
     "context": ("contexts", "Choose between servers."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("version", "Print the versions of this client and of the server."),

@@ -210,6 +210,10 @@ class Usage:
     peak_memory_bytes: int = 0
 
 
+# What is larger than this is an artifact.
+MAX_RESULT_BYTES = 25 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class JobResult:
     """Compact outcome; `details` is the kind's own result message, serialized."""
@@ -218,6 +222,13 @@ class JobResult:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     warnings: tuple[str, ...] = ()
     details: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """How much it holds, as good as on the wire."""
+        texts = (self.headline, *self.warnings, *self.metrics)
+        numbers = 8 * len(self.metrics)
+        return len(self.details) + numbers + sum(len(text.encode()) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from jobplane.engine.domain.artifact import ArtifactType
 from jobplane.engine.domain.attempt import Asked, Broke, Completed, Conclusion, Intent, Yielded
-from jobplane.engine.domain.job import Failure, JobResult
+from jobplane.engine.domain.job import MAX_RESULT_BYTES, Failure, JobResult
 from jobplane.engine.executors import failures
 from jobplane.engine.executors.context import Asking, AttemptContext, Order
 from jobplane.engine.kinds.base import Outcome, Stopped, WorkError
@@ -96,6 +96,12 @@ def _completed(outcome: object) -> Completed:
         warnings=tuple(outcome.warnings),
         details=_serialized(outcome.details),
     )
+    if result.size_bytes > MAX_RESULT_BYTES:
+        raise WorkError(
+            "RESULT_TOO_LARGE",
+            f"the result has {result.size_bytes} bytes, and {MAX_RESULT_BYTES} are kept; "
+            "save what is large as an artifact",
+        )
     return Completed(result, tuple(outcome.gaps), outcome.gate_refusal)
 
 

@@ -51,7 +51,7 @@ const (
 	ErrorReason_ERROR_REASON_KIND_UNAVAILABLE ErrorReason = 10
 	// The verb is not allowed in the job's present status.
 	ErrorReason_ERROR_REASON_INVALID_TRANSITION ErrorReason = 11
-	// The job is over, so it can't be cancelled, paused, resumed or changed.
+	// The job is over, so it can't be cancelled or updated.
 	ErrorReason_ERROR_REASON_JOB_FINISHED ErrorReason = 12
 	// The job has not ended, so its output does not exist yet.
 	ErrorReason_ERROR_REASON_RESULT_NOT_READY ErrorReason = 13

@@ -591,8 +591,8 @@ type ListJobsRequest struct {
 	// At most 2 KiB and 20 terms, for example `status = RUNNING AND labels.team = "nlp"`.
 	// The grammar is in docs/reference/filter.md; a mistake is reason INVALID_FILTER.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// "create_time", "update_time", "finish_time" or "priority", each with "asc" or "desc",
-	// separated by commas. Default "create_time desc"; ties are broken by job_id.
+	// One of "create_time", "update_time", "finish_time" and "priority", with "asc" (the default)
+	// or "desc". Empty means "create_time desc"; ties are broken by job_id.
 	OrderBy string `protobuf:"bytes,5,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	// Default BASIC.
 	View          JobView `protobuf:"varint,6,opt,name=view,proto3,enum=jobplane.v1.JobView" json:"view,omitempty"`

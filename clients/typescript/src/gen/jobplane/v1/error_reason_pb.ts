@@ -100,7 +100,7 @@ export enum ErrorReason {
   INVALID_TRANSITION = 11,
 
   /**
-   * The job is over, so it can't be cancelled, paused, resumed or changed.
+   * The job is over, so it can't be cancelled or updated.
    *
    * @generated from enum value: ERROR_REASON_JOB_FINISHED = 12;
    */

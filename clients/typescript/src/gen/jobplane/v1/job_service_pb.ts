@@ -320,8 +320,8 @@ export type ListJobsRequest = Message<"jobplane.v1.ListJobsRequest"> & {
   filter: string;
 
   /**
-   * "create_time", "update_time", "finish_time" or "priority", each with "asc" or "desc",
-   * separated by commas. Default "create_time desc"; ties are broken by job_id.
+   * One of "create_time", "update_time", "finish_time" and "priority", with "asc" (the default)
+   * or "desc". Empty means "create_time desc"; ties are broken by job_id.
    *
    * @generated from field: string order_by = 5;
    */
