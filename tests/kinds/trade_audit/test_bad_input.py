@@ -36,6 +36,9 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "gzip": (gzip.compress(HEADER.encode()), "UNSUPPORTED_FORMAT", "gzip"),
     "pdf": (b"%PDF-1.7\n", "UNSUPPORTED_FORMAT", "PDF"),
     "binary": (bytes(range(256)) + b"\0" * 100, "UNSUPPORTED_FORMAT", "no text"),
+    "web page": (" <html><body><table></table></body></html>", "UNSUPPORTED_FORMAT", "web page"),
+    "json": ('[{"timestamp": "2024-01-02", "pnl": 5}]', "UNSUPPORTED_FORMAT", "JSON"),
+    "strange delimiter": ((HEADER + ROW).replace(",", "~"), "MISSING_COLUMN", "by a comma"),
     "broken parquet": (b"PAR1 no more", "UNSUPPORTED_FORMAT", "Parquet"),
     "no readable time": (
         HEADER + "soon,X,1,1,BUY,5\nlater,X,1,1,BUY,5\nnow,X,1,1,BUY,5\nwhen,X,1,1,BUY,5\n",
@@ -149,6 +152,16 @@ def test_a_row_with_an_unreadable_number_is_dropped_and_told() -> None:
     done = audit(HEADER + ROW * 9 + ROW.replace(",5", ",n.b."))
     assert {"BAD_NUMBER", "DROPPED_ROWS"} <= done.codes()
     assert done.json("data_quality.json")["dropped_rows"] == 1
+
+
+@pytest.mark.parametrize("column", ["price", "size_usd", "pnl"])
+def test_a_number_beyond_all_money_is_dropped_and_overflows_nothing(column: str) -> None:
+    names = HEADER.strip().split(",")
+    huge = ROW.strip().split(",")
+    huge[names.index(column)] = "1e308"
+    audited = audit(HEADER + ROW * 9 + ",".join(huge) + "\n" + ",".join(huge) + "\n")
+    assert len(audited.rows("normalized.csv")) == 9
+    assert "BAD_NUMBER" in audited.codes()
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "NaN", "1e999"])

@@ -8,7 +8,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from tests.kinds.trade_audit.rig import Audited, audit
+from tests.kinds.trade_audit.rig import Audited, audit, journal
 
 # By name: the text, the format it must be taken for, and time, side, pnl and cost per trade.
 SAMPLES: dict[str, tuple[str, str, list[tuple[str, str, float, float]]]] = {
@@ -318,3 +318,34 @@ def test_oddities_are_told_with_their_lines() -> None:
         "OUTLIER_PNL": [32],
         "OUT_OF_ORDER": [],
     }
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_titles_above_the_header_are_skipped_and_told(delimiter: str) -> None:
+    title = f"Account statement\nAccount{delimiter}U123\n\n"
+    table = journal("02 10:00, 100, BUY, 5", "02 11:00, 100, BUY, -3")
+    audited = audit(title + table.replace(",", delimiter))
+    assert [row["row"] for row in audited.rows("normalized.csv")] == ["5", "6"]
+    told = {warning["code"]: warning for warning in audited.review["data_quality_warnings"]}
+    assert told["PREAMBLE_SKIPPED"]["first_rows"] == [1, 2]
+
+
+def test_titles_above_the_header_are_skipped_line_by_line_too() -> None:
+    table = journal(*["02 10:00, 100, BUY, 5"] * 9) + "one,cell,more,than,the,header,has\n"
+    audited = audit("My trades\n" + table)
+    assert audited.rows("normalized.csv")[0]["row"] == "3"
+    assert {"BAD_ROW", "PREAMBLE_SKIPPED"} <= audited.codes()
+
+
+def test_a_journal_of_two_columns_has_no_titles() -> None:
+    audited = audit("timestamp,pnl\n2024-01-02,5\n2024-01-03,6\n")
+    assert len(audited.rows("normalized.csv")) == 2
+    assert "PREAMBLE_SKIPPED" not in audited.codes()
+
+
+def test_the_first_of_two_columns_of_a_name_is_read_and_told() -> None:
+    table = journal("02 10:00, 100, BUY, 5", "02 11:00, 100, BUY, -3").splitlines()
+    doubled = [table[0] + ",PnL", *(row + ",99" for row in table[1:])]
+    audited = audit("\n".join(doubled))
+    assert audited.column("normalized.csv", "pnl") == [5, -3]
+    assert "COLUMN_TWICE" in audited.codes()

@@ -212,7 +212,22 @@ def find_layout(
     finder.take_synonyms(with_costs=preset is None or not preset.costs)
     layout = finder.layout(preset)
     _require(layout, header)
+    _tell_of_twins(layout, header, remarks)
     return layout
+
+
+def _tell_of_twins(layout: Layout, header: Sequence[str], remarks: Remarks) -> None:
+    """Remark on columns that were read and have another of the same name beside them."""
+    plain = [key_of(name) for name in header]
+    # Some formats have two columns "Price", and mean both.
+    read = {*layout.columns.values(), *layout.clocks.values(), *layout.costs}
+    unread = {plain[at] for at in range(len(plain)) if at not in read}
+    twins = sorted({header[at] for at in layout.columns.values() if plain[at] in unread})
+    if twins:
+        names = ", ".join(quote(name) for name in twins)
+        remarks.add(
+            "COLUMN_TWICE", f"the first of the columns named {names} was read", count=len(twins)
+        )
 
 
 class _Finder:
@@ -311,10 +326,12 @@ def _require(layout: Layout, header: Sequence[str]) -> None:
     known = {"timestamp": "a time", "pnl": "a profit or loss"}
     wanted = " and ".join(f"{name} ({known[name]})" for name in missing)
     suggestions = "".join(_suggestion(word, header) for word in missing)
+    way = "Name it in column_map"
+    if len(header) == 1:
+        way = "Part the columns by a comma, a semicolon, a tab or a bar, or name it in column_map"
     raise refuse(
         "MISSING_COLUMN",
-        f"no column for {wanted}; the journal has: {_shown(header)}{suggestions}. "
-        "Name it in column_map",
+        f"no column for {wanted}; the journal has: {_shown(header)}{suggestions}. {way}",
     )
 
 

@@ -16,6 +16,9 @@ from jobplane.engine.kinds.trade_audit.trades import Flags, Floats
 POINT = "POINT"
 COMMA = "COMMA"
 
+# More than all the money there is; sums and products of less stay finite.
+MOST = 1e15
+
 # What brokers print where there is no number.
 _MISSING = pa.array(["", "-", "--", "n/a", "na", "nan", "null", "none", "\N{EM DASH}"])
 _PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
@@ -100,7 +103,7 @@ def _read_plain(columns: Mapping[str, Any]) -> dict[str, Numbers]:
             continue
         blank = pc.is_null(texts).to_numpy(zero_copy_only=False)
         # "inf" and "nan" pass as floats, but are no money.
-        if (np.isfinite(values) | blank).all():
+        if ((np.abs(values) <= MOST) | blank).all():
             plain[name] = Numbers(values, np.zeros(len(values), np.bool_))
     return plain
 
@@ -160,7 +163,7 @@ class _Unread:
             texts = pc.replace_substring(texts, pattern=",", replacement=".")
         readable = pc.or_(is_plain, is_grouped)
         values = _as_floats(pc.if_else(readable, texts, pa.scalar(None, pa.string())))
-        finite = np.isfinite(values)
-        values = np.where(finite, values, np.nan)
-        bad = ~finite & ~self.missing
+        sound = np.abs(values) <= MOST
+        values = np.where(sound, values, np.nan)
+        bad = ~sound & ~self.missing
         return Numbers(values[self.codes], bad[self.codes])

@@ -35,6 +35,10 @@ _FOREIGN = {
     b"{\\rtf": "rich text",
     b"SQLi": "an SQLite database",
 }
+# What a text begins with that is no CSV; some brokers export pages.
+_FOREIGN_TEXT = {"<": "a web page or XML", "{": "JSON", "[": "JSON"}
+# Lines before the header have no more cells, and the header and rows no fewer.
+_PREAMBLE_CELLS, _JOURNAL_CELLS = 2, 4
 # One NUL in so many bytes is damage; more is no text.
 _NUL_SHARE = 20
 
@@ -116,7 +120,9 @@ def _read_csv(data: bytes, remarks: Remarks, safe_point: SafePoint) -> RawJourna
     """Read CSV text: at once where every line is one sound row, else line by line."""
     if not data or data.isspace():
         raise refuse("EMPTY_INPUT", "the journal is empty")
-    head = _read_head(data)
+    if what := _FOREIGN_TEXT.get(data[:64].decode(errors="replace").lstrip()[:1]):
+        raise refuse("UNSUPPORTED_FORMAT", f"the journal is {what}; send CSV or Parquet")
+    head = _read_head(data, remarks)
     # The arrow reader is fast, but its row numbers are no line numbers, and it takes NUL.
     journal = None
     if b"\0" not in data and (b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")):
@@ -128,33 +134,42 @@ def _read_csv(data: bytes, remarks: Remarks, safe_point: SafePoint) -> RawJourna
     return journal
 
 
-def _read_head(data: bytes) -> _Head:
+def _read_head(data: bytes, remarks: Remarks) -> _Head:
     """Find the header line and the delimiter."""
     text = data[: 4 * MAX_CELL_BYTES].decode(errors="replace")
     lines = re.split(r"\r\n|\n|\r", text)[: 4 * _SAMPLE_LINES]
-    skipped = 0
-    while skipped < len(lines) and not lines[skipped].strip():
-        skipped += 1
-    told = re.fullmatch(r"sep=(.)", lines[skipped].strip(), re.IGNORECASE)
-    if told:
-        skipped += 1
-    sample = [line for line in lines[skipped:] if line.strip()][:_SAMPLE_LINES]
+    sample = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    told = re.fullmatch(r"sep=(.)", sample[0][1].strip(), re.IGNORECASE) if sample else None
+    sample = sample[bool(told) : _SAMPLE_LINES]
     if not sample:
         raise refuse("NO_ROWS", "the journal has no header and no rows")
-    delimiter = told[1] if told else _sniff(sample)
-    names = tuple(name.strip().strip("\ufeff") for name in _cells(sample[0], delimiter))
-    return _Head(names, skipped + 1, delimiter)
+    delimiter = told[1] if told else _sniff([line for _, line in sample])
+    before = _preamble([line for _, line in sample], delimiter)
+    if before:
+        above = [number for number, _ in sample[:before]]
+        remarks.add("PREAMBLE_SKIPPED", "lines above the header were skipped", rows=above)
+    number, line = sample[before]
+    names = tuple(name.strip().strip("\ufeff") for name in _cells(line, delimiter))
+    return _Head(names, number, delimiter)
 
 
 def _sniff(sample: Sequence[str]) -> str:
     """Give the delimiter that parts most lines of the sample into as many cells as the header."""
 
     def fit(delimiter: str) -> tuple[int, int]:
-        widths = [len(_cells(line, delimiter)) for line in sample]
+        widths = [len(_cells(line, delimiter)) for line in sample[_preamble(sample, delimiter) :]]
         agreeing = sum(width == widths[0] for width in widths) if widths[0] > 1 else 0
         return agreeing * (widths[0] > 1), widths[0]
 
     return max(_DELIMITERS, key=fit)
+
+
+def _preamble(sample: Sequence[str], delimiter: str) -> int:
+    """Give how many lines a broker put above the header: titles, the account, the date."""
+    widths = [len(_cells(line, delimiter)) for line in sample]
+    if widths[0] > _PREAMBLE_CELLS or max(widths) < _JOURNAL_CELLS:
+        return 0
+    return next(at for at, width in enumerate(widths) if width > _PREAMBLE_CELLS)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
