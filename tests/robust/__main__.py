@@ -37,6 +37,7 @@ def main() -> int:
         sitters=options.sitters,
         processes_per_s=options.processes,
         cancels=options.cancels,
+        depends=options.depends,
         shapes=frozenset(options.shapes.split()),
         failpoints=tuple(options.failpoint),
         say=_say,
@@ -58,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sitters", type=int, default=2)
     parser.add_argument("--processes", type=float, default=1.0)
     parser.add_argument("--cancels", type=float, default=0.2)
+    parser.add_argument("--depends", type=float, default=0.2)
     parser.add_argument("--shapes", default="", metavar="NAMES")
     parser.add_argument("--failpoint", action="append", default=[], metavar="NAME:exit@N")
     parser.add_argument("--check", type=Path, default=None, metavar="DIR")

@@ -2,7 +2,16 @@
 
 from collections import Counter
 
-from tests.robust import attempts, leavings, promises, watching
+from tests.robust import (
+    attempts,
+    dependents,
+    fires,
+    leavings,
+    promises,
+    purges,
+    schedulers,
+    watching,
+)
 from tests.robust.history import History
 from tests.robust.promises import Promise, Verdict, verdict
 from tests.robust.record import Record
@@ -58,6 +67,26 @@ PROMISES = (
         (leavings.artifacts_are_whole, leavings.uploads_are_kept),
     ),
     Promise(
+        dependents.PROMISE,
+        "Nobody starts before what it waits for, and nobody waits in vain.",
+        (dependents.nobody_starts_too_early, dependents.nobody_waits_in_vain),
+    ),
+    Promise(
+        fires.PROMISE,
+        "Each time of a schedule has at most one job; what must be caught up has one.",
+        (
+            fires.a_time_has_one_job,
+            fires.no_time_is_left_out,
+            fires.jobs_do_not_overlap,
+            fires.triggers_hold,
+        ),
+    ),
+    Promise(
+        purges.PROMISE,
+        "What was deleted is gone for good, with all that was its own.",
+        (purges.deletes_hold, purges.the_purged_stay_gone),
+    ),
+    Promise(
         "P11",
         "Trouble is said plainly and heals: no bug in an answer, in the log or at the end.",
         (leavings.no_answer_is_a_bug, leavings.the_log_is_clean, leavings.lives_end_as_told),
@@ -77,7 +106,13 @@ def counters(history: History, record: Record) -> Counter[str]:
     _count_operations(history, record, found)
     _count_watches(history, found)
     _count_jobs(record, found)
-    found["job purged after its retention"] = len(record.purged)
+    deleted = purges.deleted(history)
+    found["job purged after its retention"] = len(record.purged - deleted)
+    found["job deleted"] = len(record.purged & deleted)
+    found["schedule fired"] = sum(
+        len(fires.fires(record, timing)) for timing in schedulers.TIMINGS.values()
+    )
+    found["schedule fired a time that nobody was there for"] = fires.caught_up(history, record)
     return found
 
 
@@ -108,6 +143,14 @@ SOMETIMES = (
     "artifact kept",
     "upload kept",
     "job purged after its retention",
+    "job deleted",
+    "key of a deleted job used again",
+    "schedule fired",
+    "schedule fired a time that nobody was there for",
+    "schedule triggered",
+    "job of a schedule cancelled by its next one",
+    "dependent that ran",
+    "dependent that could never run",
     "watch resumed",
     "watch resumed between the last event and the end",
     "watch of a job that had ended",
@@ -146,12 +189,15 @@ def _count_operations(history: History, record: Record, found: Counter[str]) -> 
                     unknown.discard(one.key)
             elif one.outcome == "unknown":
                 unknown.add(one.key)
+            found["key of a deleted job used again"] += one.detail == "JOB_EXPIRED"
             found["repeat refused (REJECT)"] += one.detail == "DUPLICATE_REQUEST"
             found["repeat with another body refused"] += one.detail == "IDEMPOTENCY_KEY_REUSED"
         elif one.verb == "cancel":
             found["cancel forced"] += one.is_ok and one.policy == "FORCE"
         elif one.verb == "upload":
             found["upload kept"] += one.is_ok
+        elif one.verb == "trigger":
+            found["schedule triggered"] += one.is_ok
         elif one.verb == "answer":
             found["question answered"] += one.is_ok
 
@@ -174,6 +220,11 @@ def _count_watches(history: History, found: Counter[str]) -> None:
 def _count_jobs(record: Record, found: Counter[str]) -> None:
     for job in record.jobs.values():
         in_process = job.spec.get("display_name", "").startswith("process")
+        if job.spec.get("depends_on"):
+            found["dependent that ran"] += bool(job.of_type("attempt_started"))
+            found["dependent that could never run"] += job.failure == dependents.UNSATISFIABLE
+        if job.labels.get("schedule") == "cancels":
+            found["job of a schedule cancelled by its next one"] += job.status == "CANCELLED"
         previous = ""
         for event in job.events:
             match event.type:

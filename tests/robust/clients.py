@@ -1,9 +1,9 @@
-"""Clients that change things: submitters, cancellers, pausers, an answerer."""
+"""Clients that change things: submitters, cancellers, pausers, deleters, an answerer."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from jobplane.v1 import artifact_service_pb2
+from jobplane.v1 import artifact_service_pb2, spec_pb2
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.history import Operation
 from tests.robust.record import PROJECT
@@ -15,6 +15,15 @@ RESUBMITS = 0.10
 FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
+DELETES = 0.05
+# A job waits for some of so many that came last.
+RECENT = 30
+CONDITIONS = (
+    spec_pb2.Dependency.CONDITION_SUCCEEDED,
+    spec_pb2.Dependency.CONDITION_SUCCEEDED_FULLY,
+    spec_pb2.Dependency.CONDITION_FINISHED,
+    spec_pb2.Dependency.CONDITION_NOT_SUCCEEDED,
+)
 PATIENCE_S = 2.0
 UPLOAD_CHUNK = 8192
 PAUSABLE = frozenset({"steps", "checkpoints", "long", "process"})
@@ -24,9 +33,11 @@ async def submitter(room: Room) -> None:
     """Submit job after job; every call is repeated until its outcome is known."""
     while room.is_loading:
         shape = pick(room.rng, only=room.only, with_processes=_may_spawn(room))
-        request = submit_request(room, shape)
+        request = submit_request(room, shape, depends_on=_upstreams(room))
         operation = await _submit(room, request, shape)
-        if operation.is_ok and shape.retention_s is None:
+        if operation.is_ok and shape.retention_s is None and room.rng.random() < DELETES:
+            room.spawn(_deleter(room, request, operation.job_id, shape))
+        elif operation.is_ok and shape.retention_s is None:
             _follow(room, operation.job_id, shape)
             if room.rng.random() < RESUBMITS:
                 await _resubmit(room, request, shape)
@@ -39,16 +50,47 @@ def _may_spawn(room: Room) -> bool:
     return spawned < (2 + room.now()) * room.processes_per_s
 
 
-def submit_request(room: Room, shape: Shape) -> wire.SubmitJobRequest:
+def submit_request(
+    room: Room, shape: Shape, *, depends_on: Sequence[spec_pb2.Dependency] = ()
+) -> wire.SubmitJobRequest:
     """A new request with a key of its own."""
     key = f"{room.rng.getrandbits(64):016x}"
     spec = job_spec(shape, room.rng)
+    spec.depends_on.extend(depends_on)
     body = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()[:16]
     labels = {"shape": shape.name, "body": body, "key": key}
     return wire.SubmitJobRequest(project=PROJECT, spec=spec, idempotency_key=key, labels=labels)
 
 
-async def _submit(room: Room, request: wire.SubmitJobRequest, shape: Shape) -> Operation:
+def _upstreams(room: Room) -> list[spec_pb2.Dependency]:
+    """Now and then, one or two of the jobs before, whatever became of them."""
+    recent = list(room.shapes)[-RECENT:]
+    if not recent or room.rng.random() >= room.depends:
+        return []
+    chosen = room.rng.sample(recent, min(room.rng.choice((1, 1, 2)), len(recent)))
+    return [
+        spec_pb2.Dependency(job=job_name(one), condition=room.rng.choice(CONDITIONS))
+        for one in chosen
+    ]
+
+
+async def _deleter(room: Room, request: wire.SubmitJobRequest, job_id: str, shape: Shape) -> None:
+    """Delete a job once it is over, then look for it, and try its key again."""
+    look = wire.GetJobRequest(name=job_name(job_id))
+    while room.is_loading:
+        _, seen = await room.call(room.jobs.GetJob, look, verb="get", job_id=job_id)
+        if seen.done:
+            delete = wire.DeleteJobRequest(name=job_name(job_id))
+            await room.insist(room.jobs.DeleteJob, delete, verb="delete", job_id=job_id)
+            await room.call(room.jobs.GetJob, look, verb="get", job_id=job_id)
+            await _submit(room, request, shape, job_id=job_id)
+            return
+        await room.pause(0.02, 0.2)
+
+
+async def _submit(
+    room: Room, request: wire.SubmitJobRequest, shape: Shape, *, job_id: str = ""
+) -> Operation:
     policy = wire.DuplicatePolicy.Name(request.duplicate_policy).removeprefix("DUPLICATE_POLICY_")
     operation = await room.insist(
         room.jobs.SubmitJob,
@@ -58,6 +100,7 @@ async def _submit(room: Room, request: wire.SubmitJobRequest, shape: Shape) -> O
         body=request.labels["body"],
         shape=shape.name,
         policy=policy,
+        job_id=job_id,
     )
     if operation.is_ok:
         room.shapes.setdefault(operation.job_id, shape.name)

@@ -11,8 +11,10 @@ from pathlib import Path
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.clients import answerer, reader, submit_request, submitter, uploader
 from tests.robust.history import History, acknowledged
+from tests.robust.purges import deleted
 from tests.robust.record import PROJECT, Record, read_record
 from tests.robust.room import Room, job_name
+from tests.robust.schedulers import pause_schedules, scheduler
 from tests.robust.server import Server
 from tests.robust.shapes import SHAPES
 from tests.robust.watchers import watch
@@ -55,6 +57,8 @@ class Plan:
     processes_per_s: float = 1.0
     # Part of all jobs that somebody cancels.
     cancels: float = 0.2
+    # Part of all jobs that wait for some of those before them.
+    depends: float = 0.2
     # Sorts of jobs to submit; empty means all.
     shapes: frozenset[str] = frozenset()
     # Failpoints, each of which ends a life of the server, in this order.
@@ -77,7 +81,7 @@ async def run(plan: Plan) -> Outcome:
     shutil.rmtree(plan.folder, ignore_errors=True)
     data = plan.folder / "data"
     data.mkdir(parents=True)
-    history = History(seed=plan.seed)
+    history = History(seed=plan.seed, began_at=time.time())
     server = Server(
         data=data, history=history, clock=lambda: time.monotonic() - began, plant=plan.plant
     )
@@ -85,6 +89,7 @@ async def run(plan: Plan) -> Outcome:
     room = Room(port=server.port, seed=plan.seed, history=history, began=began)
     room.processes_per_s = plan.processes_per_s
     room.cancels = plan.cancels
+    room.depends = plan.depends
     room.only = plan.shapes
     try:
         _start_clients(room)
@@ -113,6 +118,7 @@ def _start_clients(room: Room) -> None:
         room.spawn(reader(room))
     room.spawn(answerer(room))
     room.spawn(uploader(room))
+    room.spawn(scheduler(room))
 
 
 async def _kill_again_and_again(plan: Plan, server: Server) -> None:
@@ -158,6 +164,7 @@ async def _drain(plan: Plan, room: Room) -> None:
     """Let everything end, with no more load and no more kills."""
     room.is_loading = False
     room.history.drain_began = began = room.now()
+    await pause_schedules(room)
     await _seat(room, plan.sitters)
     moved_at, last = room.now(), -1
     while room.now() - began < plan.drain_s and room.now() - moved_at < plan.stall_s:
@@ -217,7 +224,8 @@ async def _look_again(plan: Plan, room: Room) -> None:
     for job_id in ids:
         request = wire.GetJobRequest(name=job_name(job_id))
         await room.call(room.jobs.GetJob, request, verb="get", job_id=job_id)
-    sample = room.rng.sample(ids, min(20, len(ids)))
+    kept = [job_id for job_id in ids if job_id not in deleted(room.history)]
+    sample = room.rng.sample(kept, min(20, len(kept)))
     for job_id in sample:
         room.spawn(watch(room, job_id, purpose="late", after=0))
     await _wait_watches(plan, room)

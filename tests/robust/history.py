@@ -115,6 +115,8 @@ class History:
     """Everything that was seen from outside."""
 
     seed: int = 0
+    # Wall time of the start, by which schedules go.
+    began_at: float = 0.0
     operations: list[Operation] = field(default_factory=list)
     watches: list[Watch] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
@@ -128,6 +130,7 @@ class History:
         with path.open("w", encoding="utf-8") as file:
             head = {
                 "seed": self.seed,
+                "began_at": self.began_at,
                 "drain_began": self.drain_began,
                 "drained": self.drained,
                 "log_lines": self.log_lines,

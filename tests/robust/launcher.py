@@ -21,6 +21,7 @@ from alembic import command
 from jobplane.engine.kinds.probe import work
 from jobplane.service import __main__ as service
 from jobplane.service import channelz, reflection
+from tests.robust import fast_schedules
 from tests.robust.planted import plant
 
 # What a server reads on its way up: it must be in this process for a fork to have it.
@@ -28,6 +29,7 @@ WARM = (command, work, channelz, reflection, sqlalchemy.dialects.sqlite, uvicorn
 
 
 def main() -> None:
+    fast_schedules.install()
     if "--plant" in sys.argv:
         plant(sys.argv[sys.argv.index("--plant") + 1])
     assert threading.active_count() == 1

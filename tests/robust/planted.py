@@ -21,9 +21,14 @@ from jobplane.engine.domain.change import Change, Draft
 from jobplane.engine.domain.event import DurablePayload
 from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.status import JobStatus
+from jobplane.engine.intake import Intake
+from jobplane.engine.scheduler import ledger
+from jobplane.engine.scheduler.dependencies import Dependencies
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.reaper import Reaper
-from jobplane.engine.store import events, jobs, keys
+from jobplane.engine.schedules import firing
+from jobplane.engine.schedules.firing import Firing
+from jobplane.engine.store import dependencies, events, jobs, keys, purge
 from jobplane.engine.store.database import Database, Transaction
 from jobplane.engine.watch.feed import Feed
 from jobplane.engine.watch.hub import Hub
@@ -123,7 +128,7 @@ def no_fence() -> None:
         if conclusion is not None:
             end = self._concluded(draft.job, conclusion, now)
             made = Change(stored.job, end.job, (*made.events, *end.events))
-        return jobs.save(transaction, stored, made)
+        return ledger._Written(jobs.save(transaction, stored, made), None)
 
     Ledger._apply_to = apply_to  # that is the bug
 
@@ -186,3 +191,39 @@ def lost_wake() -> None:
     """Tell watchers nothing: neither of commits nor of what the table holds."""
     Hub.publish = lambda _self, _changes: None  # that is the bug
     Feed.step = lambda _self: None  # and its net
+
+
+@_bug
+def eager_dependent() -> None:
+    """Start dependents without waiting for anything."""
+    dependencies.wait_for = lambda *_: None  # that is the bug
+    dependencies.is_open = lambda *_: False
+    Intake._new_job = _without_wait(Intake._new_job)
+
+
+def _without_wait(real: Callable[..., Job]) -> Callable[..., Job]:
+    return lambda *arguments: replace(real(*arguments), wait=None)
+
+
+@_bug
+def deaf_dependent() -> None:
+    """Tell nobody who waits for it that a job has ended."""
+    Dependencies.follow = lambda _self, _transaction: None  # that is the bug
+
+
+@_bug
+def skipped_fire() -> None:
+    """Leave out each time that nobody came to at once, as if none were to be caught up."""
+    firing._window_s = lambda _schedule: 20.0  # that is the bug
+
+
+@_bug
+def fire_beside() -> None:
+    """Fire whatever runs, and whatever the policy says of it."""
+    Firing._blocker = lambda _self, _transaction, _schedule, _now: ""  # that is the bug
+
+
+@_bug
+def undead() -> None:
+    """Answer a delete, and leave the job where it is."""
+    purge.job = lambda *_, **__: None  # that is the bug

@@ -22,6 +22,8 @@ class EventRow:
     attempt: int
     time_us: int
     payload: dict[str, Any]
+    # Its place among all events of all jobs.
+    revision: int = 0
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class Record:
     artifacts: list[ArtifactRow] = field(default_factory=list)
     # What clients uploaded; it belongs to no job.
     uploads: list[ArtifactRow] = field(default_factory=list)
-    # Jobs that were purged when their retention was over.
+    # Jobs that were deleted, or purged when their retention was over.
     purged: set[str] = field(default_factory=set)
     # Answers of PRAGMA integrity_check and foreign_key_check, other than "ok".
     damage: list[str] = field(default_factory=list)
@@ -139,6 +141,7 @@ def _read_events(connection: sqlite3.Connection, record: Record) -> None:
             attempt=row["attempt"],
             time_us=row["occurred_us"],
             payload=json.loads(row["payload"]),
+            revision=row["revision"],
         )
         record.jobs[row["job_id"]].events.append(event)
 

@@ -9,7 +9,12 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from jobplane.v1 import artifact_service_pb2_grpc, job_pb2, job_service_pb2_grpc
+from jobplane.v1 import (
+    artifact_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2_grpc,
+    schedule_service_pb2_grpc,
+)
 from jobplane.v1.job_pb2 import JobStatus
 from tests.robust.history import History, Operation
 from tests.robust.record import PROJECT
@@ -49,6 +54,7 @@ class Room:
         self._channels = [self._channel() for _ in range(5)]
         self.jobs = job_service_pb2_grpc.JobServiceStub(self._channels[0])
         self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channels[0])
+        self.schedules = schedule_service_pb2_grpc.ScheduleServiceStub(self._channels[0])
         self._tasks: set[asyncio.Task[None]] = set()
         # Load: new jobs, cancels and pauses. It stops when the drain begins.
         self.is_loading = True
@@ -58,6 +64,7 @@ class Room:
         self.paused: set[str] = set()
         self.processes_per_s = 0.0
         self.cancels = 0.0
+        self.depends = 0.0
         self.only: frozenset[str] = frozenset()
         self.trouble: list[BaseException] = []
 

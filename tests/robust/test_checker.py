@@ -1,11 +1,13 @@
 """Each checker sees the one fault it is for, and nothing in a history without fault."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.robust import checker
 from tests.robust.history import Delivery, History, Life, Operation, Stream, Watch
+from tests.robust.promises import Promise, verdict
 from tests.robust.record import ArtifactRow, EventRow, JobRow, Record
 
 JOB, KEY, BODY = "job-1", "key-1", "body-1"
@@ -355,3 +357,146 @@ def test_a_damaged_database_is_found(history: History, record: Record):
 def test_a_history_survives_its_file(history: History, tmp_path):
     history.save(tmp_path / "history.jsonl")
     assert History.load(tmp_path / "history.jsonl") == history
+
+
+# Dependencies, schedules, deletes.
+
+FIRST_MINUTE = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
+
+
+def _dependent(record: Record, *, condition: str, began: int, **facts: object) -> JobRow:
+    """A job that waited for the other one."""
+    events = [EventRow(1, "submitted", "QUEUED", 0, 1000, {}, 1)]
+    if began:
+        events.append(EventRow(2, "attempt_started", "RUNNING", 1, 1001, {}, began))
+    spec = {"depends_on": [{"job": f"projects/robust/jobs/{JOB}", "condition": condition}]}
+    dependent = JobRow("job-2", "SUCCEEDED", True, 2, 1, "", {}, None, spec, events)
+    for name, value in facts.items():
+        setattr(dependent, name, value)
+    record.jobs["job-2"] = dependent
+    return dependent
+
+
+@pytest.mark.parametrize(
+    ("condition", "began", "facts", "error"),
+    [
+        ("SUCCEEDED", LAST + 1, {}, ""),
+        ("SUCCEEDED", LAST - 1, {}, "ran_too_early"),
+        ("NOT_SUCCEEDED", LAST + 1, {}, "ran_in_spite"),
+        ("NOT_SUCCEEDED", 0, {"status": "QUEUED"}, "waits_in_vain"),
+        ("FINISHED", 0, {"status": "QUEUED"}, "waits_in_vain"),
+        (
+            "SUCCEEDED",
+            0,
+            {"status": "CANCELLED", "failure": "DEPENDENCY_UNSATISFIABLE"},
+            "given_up_too_early",
+        ),
+        (
+            "NOT_SUCCEEDED",
+            0,
+            {"status": "CANCELLED", "failure": "DEPENDENCY_UNSATISFIABLE"},
+            "",
+        ),
+    ],
+)
+def test_a_dependent_that_did_not_wait_as_told_is_found(
+    condition: str, began: int, facts: dict[str, object], error: str, record: Record, job: JobRow
+):
+    job.events = [replace(event, revision=event.sequence) for event in job.events]
+    _dependent(record, condition=condition, began=began, **facts)
+    found = verdict(History(), record, [_promise("dependencies")])
+    assert error in found.errors if error else not found.errors
+
+
+def _promise(name: str) -> Promise:
+    return next(one for one in checker.PROMISES if one.id == name)
+
+
+def _fire(record: Record, timing: str, minute: int, *, submitted: int, over: int = 0) -> None:
+    """One job of a schedule, with its key."""
+    nominal = FIRST_MINUTE + timedelta(minutes=minute)
+    job_id = f"{timing}-{minute}"
+    events = [EventRow(1, "submitted", "QUEUED", 0, 1000, {}, submitted)]
+    if over:
+        events.append(EventRow(2, "finished", "SUCCEEDED", 1, 1001, {}, over))
+    status = "SUCCEEDED" if over else "RUNNING"
+    labels = {"schedule": timing}
+    job = JobRow(job_id, status, bool(over), len(events), 1, "", labels, None, {}, events)
+    record.jobs[job_id] = job
+    record.keys[f"projects/robust/schedules/{timing}@{nominal.isoformat()}"] = job_id
+
+
+def _errors_of_schedules(record: Record, history: History | None = None) -> set[str]:
+    return set(verdict(history or History(), record, [_promise("schedules")]).errors)
+
+
+def test_times_in_a_row_are_as_they_must_be():
+    record = Record()
+    for minute in range(3):
+        _fire(record, "every", minute, submitted=2 * minute + 1, over=2 * minute + 2)
+    assert not _errors_of_schedules(record)
+
+
+def test_a_time_that_was_left_out_is_found():
+    record = Record()
+    for minute in (0, 1, 3):
+        _fire(record, "every", minute, submitted=2 * minute + 1, over=2 * minute + 2)
+    assert _errors_of_schedules(record) == {"time_left_out"}
+
+
+def test_a_schedule_that_never_began_is_found():
+    began_at = FIRST_MINUTE.timestamp()
+    made = Operation(0, "create_schedule", 1.0, key="every", end=1.1, outcome="ok")
+    ended = Operation(1, "pause_schedule", 90.0, key="every", end=90.1, outcome="ok")
+    history = History(began_at=began_at, operations=[made, ended])
+    assert _errors_of_schedules(Record(), history) == {"time_left_out"}
+
+
+def test_a_second_job_of_one_time_is_found():
+    record = Record()
+    _fire(record, "every", 0, submitted=1, over=2)
+    record.jobs["again"] = replace(record.jobs["every-0"], job_id="again")
+    assert _errors_of_schedules(record) == {"fired_twice"}
+
+
+def test_jobs_that_overlap_though_the_schedule_minds_are_found():
+    record = Record()
+    _fire(record, "skips", 0, submitted=1, over=4)
+    _fire(record, "skips", 1, submitted=3, over=5)
+    assert _errors_of_schedules(record) == {"jobs_overlap"}
+
+
+def test_a_trigger_without_a_job_is_found():
+    trigger = Operation(0, "trigger", 1.0, key="k", end=1.1, outcome="ok")
+    assert _errors_of_schedules(Record(), History(operations=[trigger])) == {"trigger_lost"}
+
+
+def test_a_deleted_job_that_is_still_there_is_found(history: History, record: Record):
+    history.operations.append(_operation(3, "delete", 5.0))
+    assert _errors(history, record) == {"delete_lost"}
+
+
+def test_a_deleted_job_that_is_seen_again_is_found(history: History, record: Record):
+    history.operations.append(_operation(3, "delete", 5.0))
+    seen = _operation(4, "get", 6.0, status="SUCCEEDED", sequence=LAST, done=True)
+    history.operations.append(seen)
+    record.jobs.clear()
+    record.artifacts.clear()
+    record.purged.add(JOB)
+    assert _errors(history, record) == {"came_back"}
+
+
+def test_a_deleted_job_that_is_gone_is_not_lost(history: History, record: Record):
+    history.operations.append(_operation(3, "delete", 5.0))
+    history.operations.append(_operation(4, "get", 6.0, outcome="refused", detail="JOB_EXPIRED"))
+    record.jobs.clear()
+    record.artifacts.clear()
+    record.purged.add(JOB)
+    assert _errors(history, record) == set()
+
+
+def test_artifacts_that_a_deleted_job_left_are_found(history: History, record: Record):
+    history.operations.append(_operation(3, "delete", 5.0))
+    record.jobs.clear()
+    record.purged.add(JOB)
+    assert _errors(history, record) == {"left_behind"}

@@ -19,6 +19,11 @@ EXPECTED = {
     "forgotten_checkpoint": {"checkpoint_forgotten", "progress_lost"},
     "torn_content": {"artifact_broken"},
     "lost_wake": {"watch_hangs"},
+    "eager_dependent": {"ran_too_early", "ran_in_spite"},
+    "deaf_dependent": {"never_ended"},
+    "skipped_fire": {"time_left_out"},
+    "fire_beside": {"jobs_overlap"},
+    "undead": {"delete_lost", "came_back"},
 }
 SMALL, LARGE = 5, 25
 # What a drain that can't end costs is what these runs take.
@@ -55,4 +60,11 @@ def _run(folder: Path, plant: str, kills: int, *, seed: int) -> runs.Run:
         # must be long enough for that.
         arguments += ["--kills", str(3 * kills)]
         arguments += ["--cancels", "1", "--shapes", "noop stubborn", "--processes", "3"]
+        arguments += ["--depends", "0"]
+    if plant == "eager_dependent":
+        # It takes jobs that wait for jobs that are not over when the server may start them.
+        arguments += ["--kills", str(3 * kills), "--shapes", "noop checkpoints failing"]
+    if plant in {"fire_beside", "skipped_fire"}:
+        # A schedule fires once a second.
+        arguments += ["--kills", str(3 * kills), "--shapes", "noop"]
     return runs.run_harness(folder / plant, *arguments, timeout_s=110)
