@@ -31,6 +31,7 @@ from jobplane.engine.domain.event import (
     ArtifactReady,
     CheckpointSaved,
     DurablePayload,
+    JobEvent,
     MetricReported,
 )
 from jobplane.engine.domain.job import (
@@ -47,7 +48,7 @@ from jobplane.engine.executors import failures
 from jobplane.engine.logbook import LogBook
 from jobplane.engine.scheduler.room import Misfit, Output, Room
 from jobplane.engine.scheduler.steering import Steering
-from jobplane.engine.store import artifacts, jobs
+from jobplane.engine.store import artifacts, events, jobs
 from jobplane.engine.store import content as needed
 from jobplane.engine.store.database import Database, Transaction
 from jobplane.engine.store.jobs import Stored
@@ -74,6 +75,10 @@ class _Live:
     conclusion: tuple[Conclusion, float, int] | None = None
     # Its log, once that is complete.
     log: Artifact | None = None
+    # What a write that failed would have told: its commit may have happened.
+    doubt: "_Doubt | None" = None
+    # How many of the steps turned out to be durable, though their write had failed.
+    kept: int = 0
     writing: bool = False
     failures: int = 0
 
@@ -344,6 +349,15 @@ class Ledger:
         conclusion: tuple[Conclusion, float, int] | None,
     ) -> "_Written":
         """Write all that an attempt reported as one change, guarded by its fence."""
+        doubt, live.doubt = live.doubt, None
+        if doubt is not None and doubt.has_happened(transaction.connection, live.stored):
+            live.kept = doubt.steps
+            if doubt.is_end and conclusion is not None:
+                found = jobs.get(
+                    transaction.connection, live.assignment.project, live.assignment.job_id
+                )
+                return _Written(found, None)
+        steps = steps[live.kept :]
         try:
             return self._apply_to(transaction, live, live.stored, steps, conclusion)
         except ConflictError:
@@ -381,6 +395,10 @@ class Ledger:
             end = self._concluded(draft.job, conclusion, now)
             change = Change(job, end.job, (*change.events, *end.events))
         saved = jobs.save(transaction, stored, change)
+        if change.events:
+            live.doubt = _Doubt(
+                change.events[-1], live.kept + len(steps), is_end=conclusion is not None
+            )
         failpoint.reach("conclusion_before_commit" if conclusion else "report_before_commit")
         return _Written(saved, refusal)
 
@@ -409,6 +427,7 @@ class Ledger:
             live.writing = False
             live.failures = 0
             del live.steps[:steps]
+            live.doubt, live.kept = None, 0
             if error is None:
                 live.stored, refusal = done.result()
             if refusal is not None:
@@ -467,6 +486,19 @@ class _Written(NamedTuple):
 
     stored: Stored
     refusal: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A write whose commit may have happened: its last event, and the steps up to its end."""
+
+    event: JobEvent
+    steps: int
+    is_end: bool
+
+    def has_happened(self, connection: Connection, stored: Stored) -> bool:
+        """Whether it did: nobody else gives the event that number, time and attempt."""
+        return events.is_kept(connection, self.event, job_pk=stored.pk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ _AFTER = Statement(
     .order_by(job_events.c.sequence)
     .limit(bindparam("limit"))
 )
+_AT = Statement(
+    select(job_events).where(
+        job_events.c.job_pk == bindparam("job_pk"), job_events.c.sequence == bindparam("sequence")
+    )
+)
 _BEFORE = Statement(
     select(job_events)
     .join(jobs, jobs.c.pk == job_events.c.job_pk)
@@ -146,6 +151,17 @@ def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> t
     revisions = _INSERT.run(connection, rows)
     return tuple(
         replace(event, revision=revision) for event, revision in zip(events, revisions, strict=True)
+    )
+
+
+def is_kept(connection: Connection, event: JobEvent, *, job_pk: int) -> bool:
+    """Whether exactly this event is in the history."""
+    row = _AT.run(connection, {"job_pk": job_pk, "sequence": event.sequence}).first()
+    if row is None:
+        return False
+    told = event_to_row(event, job_pk)
+    return all(
+        getattr(row, name) == told[name] for name in ("occurred_us", "type", "attempt", "status")
     )
 
 
