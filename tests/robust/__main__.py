@@ -38,6 +38,7 @@ def main() -> int:
         processes_per_s=options.processes,
         cancels=options.cancels,
         depends=options.depends,
+        calm_s=options.calm,
         shapes=frozenset(options.shapes.split()),
         failpoints=tuple(options.failpoint),
         say=_say,
@@ -59,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sitters", type=int, default=2)
     parser.add_argument("--processes", type=float, default=1.0)
     parser.add_argument("--cancels", type=float, default=0.2)
+    parser.add_argument("--calm", type=float, default=0.0)
     parser.add_argument("--depends", type=float, default=0.2)
     parser.add_argument("--shapes", default="", metavar="NAMES")
     parser.add_argument("--failpoint", action="append", default=[], metavar="NAME:exit@N")

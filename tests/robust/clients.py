@@ -17,7 +17,7 @@ PAUSES = 0.4
 WATCHES = 0.30
 DELETES = 0.05
 # A job waits for some of so many that came last.
-RECENT = 30
+RECENT = 12
 CONDITIONS = (
     spec_pb2.Dependency.CONDITION_SUCCEEDED,
     spec_pb2.Dependency.CONDITION_SUCCEEDED_FULLY,

@@ -34,6 +34,9 @@ SIT_S = 6
 # A life that does not come by its failpoint is killed, and another one begun.
 FAILPOINT_WITHIN_S = 6.0
 FAILPOINT_LIVES = 3
+# What a calm brings, and how long it is at most.
+CALM_JOBS = 60
+CALM_MOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,8 @@ class Plan:
     drain_s: float = 180.0
     # A watch that has not ended so long after its job has failed.
     watches_s: float = 6.0
+    # How long there is load without kills before the drain; longer where little comes of it.
+    calm_s: float = 0.0
     # How long the disk is full before the drain.
     full_s: float = 0.5
     # Jobs that sit still through the drain, and jobs in processes for each second of load.
@@ -96,6 +101,7 @@ async def run(plan: Plan) -> Outcome:
         await _kill_again_and_again(plan, server)
         await _die_at_failpoints(plan, server)
         await server.start()
+        await _rest(plan, room)
         await server.fill_disk(plan.full_s)
         await _drain(plan, room)
         await _look_again(plan, room)
@@ -158,6 +164,17 @@ async def _die_at_failpoints(plan: Plan, server: Server) -> None:
         for _ in range(FAILPOINT_LIVES):
             if await server.fork_and_die(failpoint, within_s=FAILPOINT_WITHIN_S):
                 break
+
+
+async def _rest(plan: Plan, room: Room) -> None:
+    """Load without trouble, for a time and for some jobs."""
+    if not plan.calm_s:
+        return
+    began, had = room.now(), len(room.shapes)
+    while room.now() - began < CALM_MOST_S:
+        if room.now() - began >= plan.calm_s and len(room.shapes) - had >= CALM_JOBS:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _drain(plan: Plan, room: Room) -> None:
