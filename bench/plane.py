@@ -24,6 +24,8 @@ from jobplane.v1 import job_service_pb2 as wire
 from jobplane.v1 import job_service_pb2_grpc as stubs
 
 SLOW_MS = 2.0
+# Time in which a spare child does its imports.
+REST_S = 0.5
 # Figure: what it is held against, and whether more or less is better.
 TARGETS = {
     "submit_64": (">=", 0.40, "durable submits, 64 in flight, over bare unary"),
@@ -31,7 +33,7 @@ TARGETS = {
     "whole_64": (">=", 0.25, "no-op jobs to the terminal event, 64 outstanding, over bare unary"),
     "whole_1": ("<=", 8.0, "one no-op job to its terminal event, in bare p50s"),
     "slow_64": (">=", 0.8, "durable submits, 64 in flight, each sync 2 ms slower, over the same"),
-    "isolated_start_ms": ("<=", 50.0, "isolated no-op with warm imports, submit to RUNNING p50"),
+    "isolated_start_ms": ("<=", 50.0, "isolated no-op with warm imports, submit to first word p50"),
 }
 
 
@@ -83,28 +85,27 @@ async def one_round(bare: str, ours: str, slowed: str, seconds: float) -> dict[s
             else:
                 figures["whole_64"] = whole.per_s / pings.per_s
                 figures["slow_64"] = slow.per_s / kept.per_s
-        figures["isolated_start_ms"] = await isolated_start_ms(jobs)
+        figures["isolated_start_ms"] = await isolated_start_ms(jobs, rest_s=REST_S)
+        figures["isolated_again_ms"] = await isolated_start_ms(jobs, rest_s=0)
     return figures
 
 
-async def isolated_start_ms(jobs: stubs.JobServiceStub, count: int = 20) -> float:
-    """From submit to the start of the attempt in a warm child, one job at a time."""
+async def isolated_start_ms(jobs: stubs.JobServiceStub, *, rest_s: float, count: int = 12) -> float:
+    """From submit to the first word of the attempt's child, one job at a time with rests."""
     spans: list[float] = []
-    for _ in range(count):
+    # The first job of a kind has no spare child yet.
+    for _ in range(count + 1):
+        await asyncio.sleep(rest_s)
         request = submission(isolation=probe_pb2.ProbeSpec.ISOLATION_PROCESS)
         began = time.perf_counter()
         made = await jobs.SubmitJob(request)
         watch = wire.WatchJobRequest(name=made.job.name, after_sequence=1)
         async for frame in jobs.WatchJob(watch):
-            # The first progress is the child's own word that it runs.
-            if (
-                any(event.HasField("progress") for event in frame.events.events)
-                and len(spans) < count
-            ):
+            if any(event.HasField("progress") for event in frame.events.events):
                 spans.append((time.perf_counter() - began) * 1000)
                 break
         await jobs.WaitJob(wire.WaitJobRequest(name=made.job.name))
-    return statistics.median(spans)
+    return statistics.median(spans[1:])
 
 
 def report(figures: dict[str, float], rounds: list[dict[str, float]]) -> int:
@@ -113,6 +114,8 @@ def report(figures: dict[str, float], rounds: list[dict[str, float]]) -> int:
     rates = {name: value for name, value in figures.items() if name.endswith("_per_s")}
     for name, value in sorted(rates.items()):
         print(f"     {name:<70} {value:8.0f}")
+    again = "isolated no-ops one upon the other, so that imports are waited for"
+    print(f"     {again:<70} {figures['isolated_again_ms']:8.2f}")
     result = {"medians": figures, "rounds": rounds, "targets": TARGETS}
     keep("plane", result, "Calls and jobs in a second", rates)
     return 1 if short else 0

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from jobplane.engine.domain.attempt import Completed
 from jobplane.engine.executors.processes import ProcessExecutor
@@ -32,6 +33,16 @@ def test_a_job_is_run_by_a_child_that_was_there_before(make_rig: MakeRig) -> Non
     waiting = spares(rig)
 
     assert [pid_of(rig.run("show_surroundings"))] == waiting
+
+
+def test_a_job_that_says_nothing_has_a_successor_ready_too(
+    make_rig: MakeRig, release: Path
+) -> None:
+    rig = make_rig(warm_per_kind=1)
+    silent = rig.launch("say_nothing", {"release": str(release)})
+    eventually(lambda: len(spares(rig)) == 1)
+    release.touch()
+    rig.reports.ended(silent)
 
 
 def test_a_child_serves_once(make_rig: MakeRig) -> None:

@@ -19,8 +19,9 @@ class ProcessSettings:
     """Bounds of the child processes."""
 
     slots: int = 2
-    # Spare children with a kind's imports done: so many per kind used lately, and in all.
-    warm_per_kind: int = 1
+    # Spare children with a kind's imports done: so many per kind used lately, and in all. A
+    # second one covers for the imports of the first one's successor.
+    warm_per_kind: int = 2
     warm_total: int = 4
     warm_idle_s: float = 300.0
     # Importing a kind's work may take this long, on a busy machine with a cold disk.

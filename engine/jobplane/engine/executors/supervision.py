@@ -149,6 +149,9 @@ class Supervision:
             )
         if self._listener.is_ready and self._verdict is None:
             self._begin(leash)
+            # Its first word comes first: the imports of the next child would take its cores.
+            self._turn(leash)
+            self._around.pool.refill(self._recipe)
         while leash.child.exit is None and not self._is_patience_over():
             while self._orders and self._has_begun:
                 self._send(self._orders.popleft())
@@ -198,7 +201,6 @@ class Supervision:
         self._ping_due = now + self._settings.ping_timeout_s / _PINGS_PER_TIMEOUT
         self._send(self._begin_frame())
         self._has_begun = True
-        self._around.pool.refill(self._recipe)
 
     def _begin_frame(self) -> frames.Begin:
         assignment = self.assignment
