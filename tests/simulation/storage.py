@@ -123,13 +123,13 @@ class SimulatedDatabase(database.Database):
             self.commit_some()
         self._closed = True
 
-    def write(self, operation):
+    def _order(self, operation, item):
         self._server.must_live()
         future = SimulatedFuture(self._wait_for)
         if self._closed:
             future.set_exception(BackendUnavailableError("the store is closed"))
         else:
-            self._waiting.append(database._Order(operation, future))
+            self._waiting.append(database._Order(operation, item, future))
         return future
 
     def read(self, operation):

@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, create_engine, select, update
 
-from jobplane.engine.store.statement import Statement, insertion
+from jobplane.engine.store.statement import ManyFind, ManyInsert, Statement, insertion
 from jobplane.engine.store.tables import shared_values
 
 
@@ -35,3 +35,17 @@ def test_many_rows_go_in_one_call():
         Statement(insertion(shared_values)).run_many(open_connection, rows)
         find = Statement(select(shared_values.c.key).where(shared_values.c.value == b""))
         assert len(find.run(open_connection).all()) == 3
+
+
+def test_any_number_of_rows_is_inserted_and_found_with_few_statements():
+    with connection() as open_connection:
+        insert, find = (
+            ManyInsert(shared_values),
+            ManyFind(select(shared_values.c.key), shared_values.c.key),
+        )
+        for count in (1, 8, 9, 64, 200):
+            keys = [f"{count}-{number}" for number in range(count)]
+            insert.run(open_connection, [{"key": key, "value": b""} for key in keys])
+            found = find.run(open_connection, {}, keys)
+            assert sorted(row.key for row in found) == sorted(keys)
+        assert len(insert._statements._statements) <= 8 + 3

@@ -104,7 +104,9 @@ class Engine:
         prepared = self._intake.prepare(submission)
         if submission.validate_only:
             return await self._read(lambda connection: self._intake.check(connection, prepared))
-        accepted = await self._write(lambda transaction: self._intake.accept(transaction, prepared))
+        accepted = await self._crossing.outcome(
+            self._database.gather(self._intake.accept_all, prepared), timeout_s=CALL_TIMEOUT_S
+        )
         failpoint.reach("submit_before_ack")
         return accepted
 

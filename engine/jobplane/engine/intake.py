@@ -1,7 +1,7 @@
 """Intake: from a request to a job that is durable, or a refusal that says why."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -9,17 +9,17 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import Connection
 
-from jobplane.engine import failpoint
+from jobplane.engine import failpoint, inputs
+from jobplane.engine.admission import Admission
 from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.domain import lifecycle
-from jobplane.engine.domain.dataset import dataset_name
 from jobplane.engine.domain.errors import (
     DuplicateRequestError,
+    EngineError,
     IdempotencyKeyReusedError,
     InvalidSpecError,
     JobIdTakenError,
     KindUnavailableError,
-    QueueClosedError,
     ReferenceNotFoundError,
     Violation,
 )
@@ -31,11 +31,10 @@ from jobplane.engine.domain.submission import Accepted, DuplicatePolicy, Submiss
 from jobplane.engine.kinds.base import Kind
 from jobplane.engine.kinds.registry import Registry
 from jobplane.engine.kinds.settle import readable, settle
-from jobplane.engine.scheduler import dependencies, quota
+from jobplane.engine.scheduler import dependencies
 from jobplane.engine.scheduler.dependencies import Awaited
-from jobplane.engine.store import artifacts, content, datasets, jobs, keys, queues
+from jobplane.engine.store import content, jobs, keys
 from jobplane.engine.store.database import Transaction
-from jobplane.engine.store.loads import Deltas
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -80,7 +79,7 @@ class Intake:
             self._registry, kind, spec, settings=self._kind_settings.get(kind.name, {})
         )
         violations = [
-            *_input_violations(kind, spec),
+            *inputs.input_violations(kind, spec),
             *self._resource_violations(spec.resources),
             *dependencies.violations(submission),
             *settled.violations,
@@ -107,74 +106,96 @@ class Intake:
 
     def check(self, connection: Connection, prepared: Prepared) -> Accepted:
         """What `accept` would give, with nothing written."""
-        existing = self._existing(connection, prepared)
-        if existing:
-            return existing
         now = self._clock.now()
-        _admit(connection, prepared.submission, now)
-        upstreams = _upstreams(connection, prepared.submission)
-        return Accepted(self._new_job(connection, prepared, upstreams, now))
+        uses = _uses(connection, [prepared])
+        found = self._decide(connection, prepared, uses, Admission(connection, now), now)
+        return found if isinstance(found, Accepted) else Accepted(found.job)
 
     def resolve(self, connection: Connection, submission: Submission) -> None:
         """Refuse references to what does not exist; a queue or quota may change until it counts."""
         _upstreams(connection, submission)
-        _with_inputs(connection, submission)
+        inputs.pinned(connection, submission.project, submission.spec)
 
     def accept(self, transaction: Transaction, prepared: Prepared) -> Accepted:
         """Make the job durable, or give the one that an earlier request made."""
-        connection = transaction.connection
-        existing = self._existing(connection, prepared)
-        if existing:
-            return existing
+        (answer,) = self.accept_all(transaction, [prepared])
+        if isinstance(answer, EngineError):
+            raise answer
+        return answer
+
+    def accept_all(
+        self, transaction: Transaction, batch: Sequence[Prepared]
+    ) -> list[Accepted | EngineError]:
+        """Accept each for itself, but read and write together what they have in common."""
         now = self._clock.now()
-        submission = prepared.submission
-        _admit(connection, submission, now, transaction.loads)
-        upstreams = _upstreams(connection, submission)
-        job = self._new_job(connection, prepared, upstreams, now)
-        change = lifecycle.submitted(job, now)
-        stored = jobs.create(transaction, change, lane=prepared.lane)
-        content.need_inputs(connection, stored.pk, stored.job.spec)
-        if stored.job.checkpoint is not None:
-            content.need_checkpoint(connection, stored.pk, stored.job.checkpoint.sha256)
-        if submission.idempotency_key:
-            keys.use(
-                connection,
-                project=job.project,
-                key=submission.idempotency_key,
-                job_id=job.job_id,
-                fingerprint=prepared.fingerprint,
-                now=now,
-            )
-        job = dependencies.bind(transaction, stored, upstreams) if upstreams else stored.job
-        failpoint.reach("submit_before_commit")
-        return Accepted(job)
+        admission = Admission(transaction.connection, now, transaction.loads)
+        return [
+            answer
+            for part in _independent(batch, admission)
+            for answer in self._accept_part(transaction, part, admission, now)
+        ]
 
-    def _existing(self, connection: Connection, prepared: Prepared) -> Accepted | None:
-        """The job of an earlier request with the same key; refuses what collides."""
-        submission = prepared.submission
-        project, key = submission.project, submission.idempotency_key
-        use = keys.find(connection, project=project, key=key) if key else None
-        if use is not None:
-            job = jobs.get(connection, project, use.job_id).job
-            if use.fingerprint != prepared.fingerprint:
-                difference = self._first_difference(job, submission)
-                raise IdempotencyKeyReusedError(job.name, difference)
-            if submission.duplicate_policy is DuplicatePolicy.REJECT:
-                raise DuplicateRequestError(job.name)
-            return Accepted(job, deduplicated=True)
-        if submission.job_id and jobs.exists(connection, project, submission.job_id):
-            raise JobIdTakenError(job_name(project, submission.job_id))
-        return None
+    def _accept_part(
+        self,
+        transaction: Transaction,
+        part: Sequence[Prepared],
+        admission: Admission,
+        now: datetime,
+    ) -> list[Accepted | EngineError]:
+        uses = _uses(transaction.connection, part)
+        answers: list[Accepted | EngineError] = []
+        new: dict[int, _New] = {}
+        for place, prepared in enumerate(part):
+            try:
+                found = self._decide(transaction.connection, prepared, uses, admission, now)
+            except EngineError as refusal:
+                answers.append(refusal)
+                continue
+            if isinstance(found, _New):
+                new[place] = found
+                found = Accepted(found.job)
+            answers.append(found)
+        if new:
+            for place, job in zip(new, _create(transaction, list(new.values()), now), strict=True):
+                answers[place] = Accepted(job)
+            failpoint.reach("submit_before_commit")
+        return answers
 
-    def _new_job(
+    def _decide(
         self,
         connection: Connection,
         prepared: Prepared,
-        upstreams: Sequence[Awaited],
+        uses: Mapping[tuple[str, str], keys.Use],
+        admission: Admission,
         now: datetime,
-    ) -> Job:
+    ) -> "Accepted | _New":
+        """The job of an earlier request, or the one to be made; refuses what may not be."""
         submission = prepared.submission
-        spec = _with_inputs(connection, submission)
+        use = uses.get((submission.project, submission.idempotency_key))
+        if use is not None:
+            return self._made_before(connection, prepared, use)
+        project, job_id = submission.project, submission.job_id
+        if job_id and jobs.exists(connection, project, job_id):
+            raise JobIdTakenError(job_name(project, job_id))
+        admission.check(submission)
+        upstreams = _upstreams(connection, submission)
+        spec = inputs.pinned(connection, project, submission.spec)
+        return _New(prepared, upstreams, self._new_job(submission, spec, upstreams, now))
+
+    def _made_before(self, connection: Connection, prepared: Prepared, use: keys.Use) -> Accepted:
+        """The job of an earlier request with the same key; refuses another request."""
+        submission = prepared.submission
+        job = jobs.get(connection, submission.project, use.job_id).job
+        if use.fingerprint != prepared.fingerprint:
+            difference = self._first_difference(job, submission)
+            raise IdempotencyKeyReusedError(job.name, difference)
+        if submission.duplicate_policy is DuplicatePolicy.REJECT:
+            raise DuplicateRequestError(job.name)
+        return Accepted(job, deduplicated=True)
+
+    def _new_job(
+        self, submission: Submission, spec: JobSpec, upstreams: Sequence[Awaited], now: datetime
+    ) -> Job:
         return Job(
             project=submission.project,
             job_id=submission.job_id or self._randomness.new_id(now),
@@ -219,13 +240,80 @@ class Intake:
         return body
 
 
-def _admit(
-    connection: Connection, submission: Submission, now: datetime, loads: Deltas | None = None
-) -> None:
-    """Refuse what the queue or the project's quota does not let in."""
-    if queues.state_of(connection, submission.queue) is queues.QueueState.CLOSED:
-        raise QueueClosedError(submission.queue)
-    quota.admit(connection, submission.project, submission.spec.resources, now=now, loads=loads)
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A job that is let in and not written yet."""
+
+    prepared: Prepared
+    upstreams: Sequence[Awaited]
+    job: Job
+
+
+def _independent(batch: Sequence[Prepared], admission: Admission) -> Iterator[list[Prepared]]:
+    """The batch in parts, so that no answer hangs on another job of its part."""
+    part: list[Prepared] = []
+    taken: set[tuple[str, str, str]] = set()
+    for prepared in batch:
+        claims = _claims(prepared.submission, admission)
+        if not taken.isdisjoint(claims):
+            yield part
+            part, taken = [], set()
+        part.append(prepared)
+        taken |= claims
+    yield part
+
+
+def _claims(submission: Submission, admission: Admission) -> set[tuple[str, str, str]]:
+    """What a submission takes from those after it: its key, its id, some of a quota."""
+    project = submission.project
+    claims: set[tuple[str, str, str]] = set()
+    if submission.idempotency_key:
+        claims.add(("key", project, submission.idempotency_key))
+    if submission.job_id:
+        claims.add(("job_id", project, submission.job_id))
+    if admission.limits_of(project).by_metric:
+        claims.add(("quota", project, ""))
+    return claims
+
+
+def _uses(connection: Connection, batch: Sequence[Prepared]) -> dict[tuple[str, str], keys.Use]:
+    """Those of the batch's keys that are in use, by project and key."""
+    sought: dict[str, list[str]] = {}
+    for prepared in batch:
+        if key := prepared.submission.idempotency_key:
+            sought.setdefault(prepared.submission.project, []).append(key)
+    return {
+        (project, key): use
+        for project, of_project in sought.items()
+        for key, use in keys.find(connection, project, of_project).items()
+    }
+
+
+def _create(transaction: Transaction, new: Sequence[_New], now: datetime) -> list[Job]:
+    """Write new jobs with all that belongs to them."""
+    connection = transaction.connection
+    made = jobs.create_all(
+        transaction, [(lifecycle.submitted(one.job, now), one.prepared.lane) for one in new]
+    )
+    _bind_keys(connection, new, now)
+    for stored in made:
+        content.need_inputs(connection, stored.pk, stored.job.spec)
+        if stored.job.checkpoint is not None:
+            content.need_checkpoint(connection, stored.pk, stored.job.checkpoint.sha256)
+    return [
+        dependencies.bind(transaction, stored, one.upstreams) if one.upstreams else stored.job
+        for one, stored in zip(new, made, strict=True)
+    ]
+
+
+def _bind_keys(connection: Connection, new: Sequence[_New], now: datetime) -> None:
+    uses: dict[str, list[keys.Use]] = {}
+    for one in new:
+        if key := one.job.idempotency_key:
+            use = keys.Use(key, one.job.job_id, one.prepared.fingerprint)
+            uses.setdefault(one.job.project, []).append(use)
+    for project, of_project in uses.items():
+        keys.use(connection, project, of_project, now=now)
 
 
 def _upstreams(connection: Connection, submission: Submission) -> Sequence[Awaited]:
@@ -267,61 +355,3 @@ def _difference(before: Any, after: Any, path: str = "") -> str:
 
 def _source(ref: InputRef) -> Any:
     return {"artifact": ref.artifact, "dataset": ref.dataset_id, "uri": ref.uri}
-
-
-def _input_violations(kind: Kind, spec: JobSpec) -> list[Violation]:
-    known = {*kind.required_inputs, *kind.optional_inputs}
-    missing = [
-        Violation(f"spec.inputs[{role}]", f"kind {kind.name!r} needs this input")
-        for role in kind.required_inputs
-        if role not in spec.inputs
-    ]
-    return missing + [
-        Violation(f"spec.inputs[{role}]", f"kind {kind.name!r} has no such input")
-        for role in spec.inputs
-        if role not in known
-    ]
-
-
-def _with_inputs(connection: Connection, submission: Submission) -> JobSpec:
-    """The spec with every input pinned to its digest."""
-    spec = submission.spec
-    if not spec.inputs:
-        return spec
-    inputs = {
-        role: _pinned(connection, submission.project, role, ref)
-        for role, ref in spec.inputs.items()
-    }
-    return replace(spec, inputs=inputs)
-
-
-def _pinned(connection: Connection, project: str, role: str, ref: InputRef) -> InputRef:
-    field = f"spec.inputs[{role}]"
-    if ref.uri:
-        message = (
-            "this server reads from no URI: its list of allowed ones is empty; upload the "
-            "content with UploadArtifact and refer to the artifact"
-        )
-        raise InvalidSpecError([Violation(f"{field}.uri", message)])
-    resource, sha256 = _content_of(connection, project, field, ref)
-    if ref.sha256 and ref.sha256 != sha256:
-        message = f"the content of {resource} has the digest {sha256}"
-        raise InvalidSpecError([Violation(f"{field}.sha256", message)])
-    return replace(ref, sha256=sha256)
-
-
-def _content_of(connection: Connection, project: str, field: str, ref: InputRef) -> tuple[str, str]:
-    """Name and digest of what a reference names."""
-    if ref.artifact:
-        artifact = artifacts.find_by_name(connection, ref.artifact)
-        if artifact is None or artifact.project != project:
-            raise ReferenceNotFoundError(f"{field}.artifact", ref.artifact)
-        return ref.artifact, artifact.sha256
-    name = dataset_name(project, ref.dataset_id, ref.dataset_version)
-    dataset = datasets.find(connection, project, ref.dataset_id, ref.dataset_version)
-    if dataset is None:
-        raise ReferenceNotFoundError(f"{field}.dataset", name)
-    if ref.dataset_format and ref.dataset_format != dataset.format:
-        message = f"{name} has the format {dataset.format!r}"
-        raise InvalidSpecError([Violation(f"{field}.dataset.format", message)])
-    return name, dataset.sha256

@@ -115,13 +115,13 @@ def _check_metrics(given: Mapping[str, float], metrics: frozenset[str] | None) -
 def admit(
     connection: Connection,
     project: str,
+    limits: Limits,
     resources: Resources,
     *,
     now: datetime,
     loads: Deltas | None = None,
 ) -> None:
     """Refuse a submit that is over a limit of its project."""
-    limits = quotas.limits_of(connection, project)
     if not limits.by_metric:
         return
     if loads is not None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -22,6 +22,7 @@ from jobplane.engine.domain.errors import BackendUnavailableError, EngineError
 from jobplane.engine.domain.job import Job
 from jobplane.engine.store.loads import Deltas
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -74,12 +75,14 @@ class Transaction:
 
 Write = Callable[[Transaction], T]
 Read = Callable[[Connection], T]
+# Does what many ask for at once; an answer, or a refusal, for each item in its order.
+Gathering = Callable[[Transaction, Sequence[Item]], Sequence[T | EngineError]]
 
 
-@dataclass(slots=True)
-class _Order(Generic[T]):
-    operation: Write[T]
-    future: "Future[T]"
+class _Order(NamedTuple):
+    operation: Gathering[Any, Any]
+    item: Any
+    future: "Future[Any]"
 
 
 class _InDoubtError(Exception):
@@ -108,7 +111,7 @@ class Database:
         self._reader_engine = open_engine(self._url, read_only=True, size=readers)
         self._checkpointer = open_engine(self._url, read_only=False, size=1)
         self._connection: Connection | None = None
-        self._orders: queue.SimpleQueue[_Order[Any] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._closed = False
@@ -138,11 +141,18 @@ class Database:
 
     def write(self, operation: Write[T]) -> "Future[T]":
         """Run an operation in the next group; the result is durable when it is there."""
+        return self._order(lambda transaction, _: [operation(transaction)], None)
+
+    def gather(self, operation: Gathering[Item, T], item: Item) -> "Future[T]":
+        """Run an operation over the items that the next group has for it, this one among them."""
+        return self._order(operation, item)
+
+    def _order(self, operation: Gathering[Item, T], item: Item) -> "Future[T]":
         future: Future[T] = Future()
         if self._closed:
             future.set_exception(BackendUnavailableError("the store is closed"))
         else:
-            self._orders.put(_Order(operation, future))
+            self._orders.put(_Order(operation, item, future))
         return future
 
     def read(self, operation: Read[T]) -> "Future[T]":
@@ -199,7 +209,7 @@ class Database:
                     if not order.future.done():
                         order.future.set_exception(BackendUnavailableError("the writer failed"))
 
-    def _next_group(self) -> list[_Order[Any]] | None:
+    def _next_group(self) -> list[_Order] | None:
         """All that waits, at least one; None when the writer shall end."""
         first = self._orders.get()
         if first is None:
@@ -218,7 +228,7 @@ class Database:
         # From here on a caller that gives up can't undo what it asked for.
         return [order for order in group if order.future.set_running_or_notify_cancel()]
 
-    def _commit_group(self, group: list[_Order[Any]]) -> None:
+    def _commit_group(self, group: list[_Order]) -> None:
         if not group:
             return
         try:
@@ -248,24 +258,26 @@ class Database:
         except Exception:
             log.exception("store.listener_failed", extra={"changes": len(changes)})
 
-    def _run(self, group: list[_Order[Any]]) -> tuple[list[Change], list[Any]]:
+    def _run(self, group: list[_Order]) -> tuple[list[Change], list[Any]]:
         """Run and commit a group; answers are results or refusals, in order."""
         changes: list[Change] = []
-        answers: list[Any] = []
+        answers: list[Any] = [None] * len(group)
         loads = Deltas()
         is_committing = False
         try:
             with self._writing() as connection:
-                for order in group:
+                for operation, places in _gathered(group).items():
                     transaction = Transaction(connection, loads=loads)
                     try:
-                        answers.append(order.operation(transaction))
+                        found = operation(transaction, [group[place].item for place in places])
                     except EngineError as refusal:
-                        answers.append(refusal)
+                        found = [refusal] * len(places)
                     else:
                         if transaction.ended:
                             self._on_end(transaction)
                         changes.extend(transaction.changes)
+                    for place, answer in zip(places, found, strict=True):
+                        answers[place] = answer
                 loads.flush(connection)
                 failpoint.reach("commit_before")
                 is_committing = True
@@ -275,6 +287,14 @@ class Database:
             raise
         failpoint.reach("commit_after")
         return changes, answers
+
+
+def _gathered(group: Sequence[_Order]) -> dict[Gathering[Any, Any], list[int]]:
+    """The places in a group that ask for the same, each with the first of its kind."""
+    gathered: dict[Gathering[Any, Any], list[int]] = {}
+    for place, order in enumerate(group):
+        gathered.setdefault(order.operation, []).append(place)
+    return gathered
 
 
 def _resolve(future: "Future[Any]", answer: Any) -> None:

@@ -146,12 +146,19 @@ def hold_feed(connection: Connection) -> None:
 
 def append(connection: Connection, job_pk: int, events: Sequence[JobEvent]) -> tuple[JobEvent, ...]:
     """Add events to a job's history; gives them with their place in the feed."""
+    return append_all(connection, [(job_pk, events)])[0]
+
+
+def append_all(
+    connection: Connection, by_job: Sequence[tuple[int, Sequence[JobEvent]]]
+) -> list[tuple[JobEvent, ...]]:
+    """Add events to the histories of jobs, by key; gives each job's with their places."""
     hold_feed(connection)
-    rows = [event_to_row(event, job_pk) for event in events]
-    revisions = _INSERT.run(connection, rows)
-    return tuple(
-        replace(event, revision=revision) for event, revision in zip(events, revisions, strict=True)
-    )
+    rows = [event_to_row(event, job_pk) for job_pk, events in by_job for event in events]
+    revisions = iter(_INSERT.run(connection, rows))
+    return [
+        tuple(replace(event, revision=next(revisions)) for event in events) for _, events in by_job
+    ]
 
 
 def is_kept(connection: Connection, event: JobEvent, *, job_pk: int) -> bool:

@@ -3,7 +3,7 @@
 # Rows and compiled statements have no types of their own.
 # pyright: standard
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,7 @@ from jobplane.engine.store.codec import (
 )
 from jobplane.engine.store.database import Transaction
 from jobplane.engine.store.loads import Line
-from jobplane.engine.store.statement import Statement, insertion
+from jobplane.engine.store.statement import ManyInsert, Statement, insertion
 from jobplane.engine.store.tables import job_labels, job_metrics, jobs, tombstones
 
 # Before every rank.
@@ -58,8 +58,8 @@ class Stored:
     worker: str = ""
 
 
-_INSERT = Statement(insertion(jobs).returning(jobs.c.pk))
-_INSERT_LABELS = Statement(insertion(job_labels))
+_INSERT = ManyInsert(jobs, returning=jobs.c.pk)
+_INSERT_LABELS = ManyInsert(job_labels)
 _DELETE_LABELS = Statement(delete(job_labels).where(job_labels.c.job_pk == bindparam("pk")))
 _INSERT_METRICS = Statement(insertion(job_metrics))
 _FIND = select(jobs).where(
@@ -209,14 +209,23 @@ _AHEAD = Statement(
 
 def create(transaction: Transaction, change: Change, *, lane: str) -> Stored:
     """Store a new job with its first event."""
-    job = change.job
+    return create_all(transaction, [(change, lane)])[0]
+
+
+def create_all(transaction: Transaction, new: Sequence[tuple[Change, str]]) -> list[Stored]:
+    """Store new jobs, each of a lane, with their first events."""
     connection = transaction.connection
-    pk: int = _INSERT.run(connection, new_job_to_row(job, lane=lane)).scalar()
-    _insert_labels(connection, pk, job)
-    numbered = events.append(connection, pk, change.events)
-    transaction.changes.append(replace(change, events=numbered))
-    transaction.loads.note(None, job, lane=lane)
-    return Stored(pk, job, lane)
+    rows = [new_job_to_row(change.job, lane=lane) for change, lane in new]
+    pks = _INSERT.run(connection, rows)
+    stored = [Stored(pk, change.job, lane) for pk, (change, lane) in zip(pks, new, strict=True)]
+    _insert_labels(connection, stored)
+    numbered = events.append_all(
+        connection, [(pk, change.events) for pk, (change, _) in zip(pks, new, strict=True)]
+    )
+    for (change, lane), its_events in zip(new, numbered, strict=True):
+        transaction.changes.append(replace(change, events=its_events))
+        transaction.loads.note(None, change.job, lane=lane)
+    return stored
 
 
 def find(connection: Connection, project: str, job_id: str) -> Stored | None:
@@ -270,7 +279,7 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
     _account(transaction, stored, change.before, job)
     if job.labels is not change.before.labels:
         _DELETE_LABELS.run(transaction.connection, {"pk": stored.pk})
-        _insert_labels(transaction.connection, stored.pk, job)
+        _insert_labels(transaction.connection, [Stored(stored.pk, job)])
     if job.status.is_terminal:
         _insert_metrics(transaction.connection, stored.pk, job)
     numbered = events.append(transaction.connection, stored.pk, change.events)
@@ -440,10 +449,13 @@ def _absence(
     return JobExpiredError(name, from_us(expired_us))
 
 
-def _insert_labels(connection: Connection, pk: int, job: Job) -> None:
-    if job.labels:
-        rows = [{"job_pk": pk, "key": key, "value": value} for key, value in job.labels.items()]
-        _INSERT_LABELS.run_many(connection, rows)
+def _insert_labels(connection: Connection, stored: Iterable[Stored]) -> None:
+    rows = [
+        {"job_pk": one.pk, "key": key, "value": value}
+        for one in stored
+        for key, value in one.job.labels.items()
+    ]
+    _INSERT_LABELS.run(connection, rows)
 
 
 def _insert_metrics(connection: Connection, pk: int, job: Job) -> None:

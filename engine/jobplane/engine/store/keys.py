@@ -1,51 +1,39 @@
 """Statements over idempotency keys."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
 from jobplane.engine.store.codec import to_us
-from jobplane.engine.store.statement import Statement, insertion
+from jobplane.engine.store.statement import ManyFind, ManyInsert
 from jobplane.engine.store.tables import idempotency_keys
 
-_INSERT = Statement(insertion(idempotency_keys))
-_FIND = Statement(
-    select(idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
-        idempotency_keys.c.project == bindparam("project"),
-        idempotency_keys.c.key == bindparam("key"),
-    )
+_INSERT = ManyInsert(idempotency_keys)
+_FIND = ManyFind(
+    select(idempotency_keys.c.key, idempotency_keys.c.job_id, idempotency_keys.c.fingerprint).where(
+        idempotency_keys.c.project == bindparam("project")
+    ),
+    idempotency_keys.c.key,
 )
 
 
 class Use(NamedTuple):
     """The job that a key made, and the fingerprint of the request that did."""
 
+    key: str
     job_id: str
     fingerprint: bytes
 
 
-def find(connection: Connection, *, project: str, key: str) -> Use | None:
-    """The use of a key, or None."""
-    row = _FIND.run(connection, {"project": project, "key": key}).first()
-    return None if row is None else Use(*row)
+def find(connection: Connection, project: str, keys: Sequence[str]) -> dict[str, Use]:
+    """Those of some keys of a project that are in use."""
+    rows = _FIND.run(connection, {"project": project}, keys)
+    return {row.key: Use(*row) for row in rows}
 
 
-def use(
-    connection: Connection,
-    *,
-    project: str,
-    key: str,
-    job_id: str,
-    fingerprint: bytes,
-    now: datetime,
-) -> None:
-    """Bind a key to a job."""
-    row = {
-        "project": project,
-        "key": key,
-        "job_id": job_id,
-        "fingerprint": fingerprint,
-        "created_us": to_us(now),
-    }
-    _INSERT.run(connection, row)
+def use(connection: Connection, project: str, uses: Sequence[Use], *, now: datetime) -> None:
+    """Bind keys of a project to jobs."""
+    rows = [{"project": project, **one._asdict(), "created_us": to_us(now)} for one in uses]
+    _INSERT.run(connection, rows)

@@ -8,12 +8,14 @@ that costs a tenth of running the Core statement, and the life of a job is a doz
 # pyright: standard
 
 from collections import namedtuple
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Executable, Insert, Table, bindparam, insert
 from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
 
 
 class Statement:
@@ -136,35 +138,88 @@ def insertion(table: Table) -> Insert:
     return insert(table).values({name: bindparam(name) for name in given})
 
 
-class ManyInsert:
-    """Inserts any number of rows with one statement, and gives the numbers they got."""
+class Sized:
+    """Statements that differ only in how many values they take, each compiled once."""
 
-    CHUNK = 200
+    # Up to here every number has its own; above, few do, so that few are ever compiled.
+    EXACT = 8
+    LARGEST = 64
 
-    def __init__(self, table: Table, *, returning: Column[Any]) -> None:
-        self._table = table
-        self._returning = returning
-        self._names = [column.name for column in table.columns if column is not returning]
-        # By number of rows: most inserts have one, two or three.
+    def __init__(self, make: Callable[[int], Executable]) -> None:
+        self._make = make
         self._statements: dict[int, Statement] = {}
 
+    def of(self, count: int) -> Statement:
+        """The statement for so many."""
+        if count not in self._statements:
+            self._statements[count] = Statement(self._make(count))
+        return self._statements[count]
+
+    def chunks(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
+        """The items in parts that have a statement."""
+        start = 0
+        while start < len(items):
+            left = len(items) - start
+            size = left if left <= self.EXACT else min(1 << left.bit_length() - 1, self.LARGEST)
+            yield items[start : start + size]
+            start += size
+
+
+class ManyInsert:
+    """Inserts any number of rows with few statements.
+
+    The driver lets other threads run at each statement, and has to wait to come back: many rows
+    in one statement cost the writer far less than one statement many times.
+    """
+
+    def __init__(self, table: Table, *, returning: Column[Any] | None = None) -> None:
+        self._table = table
+        self._returning = returning
+        names = [column.name for column in table.columns if column is not returning]
+        self._binds = [[(name, f"{name}_{at}") for name in names] for at in range(Sized.LARGEST)]
+        self._statements = Sized(self._clause)
+
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-        """The numbers of the rows, in their order."""
+        """Insert; gives the numbers that the rows got, in their order, where there are any."""
         numbers: list[int] = []
-        for start in range(0, len(rows), self.CHUNK):
-            chunk = rows[start : start + self.CHUNK]
+        for chunk in self._statements.chunks(rows):
             values = {
-                f"{name}_{at}": row[name] for at, row in enumerate(chunk) for name in self._names
+                bind: row[name]
+                for row, binds in zip(chunk, self._binds, strict=False)
+                for name, bind in binds
             }
             # The database numbers rows as they stand, but may tell of them in any order.
-            numbers += sorted(self._of(len(chunk)).run(connection, values).scalars())
+            numbers += sorted(self._statements.of(len(chunk)).run(connection, values).scalars())
         return numbers
 
-    def _of(self, count: int) -> Statement:
-        if count not in self._statements:
-            rows: list[dict[str, Any]] = [
-                {name: bindparam(f"{name}_{at}") for name in self._names} for at in range(count)
-            ]
-            clause = insert(self._table).values(rows).returning(self._returning)
-            self._statements[count] = Statement(clause)
-        return self._statements[count]
+    def _clause(self, count: int) -> Executable:
+        rows: list[dict[str, Any]] = [
+            {name: bindparam(bind) for name, bind in binds} for binds in self._binds[:count]
+        ]
+        clause = insert(self._table).values(rows)
+        return clause if self._returning is None else clause.returning(self._returning)
+
+
+class ManyFind:
+    """Finds rows by any number of values of one column, with few statements."""
+
+    # The type of a Select says each of its columns, so it fits no two queries.
+    def __init__(self, query: Any, column: Column[Any]) -> None:
+        self._query = query
+        self._column = column
+        self._statements = Sized(self._clause)
+
+    def run(
+        self, connection: Connection, values: Mapping[str, Any], sought: Sequence[Any]
+    ) -> list[Any]:
+        """The rows whose column has one of the values that are sought."""
+        rows: list[Any] = []
+        for chunk in self._statements.chunks(sought):
+            binds = {f"sought_{at}": value for at, value in enumerate(chunk)}
+            rows += self._statements.of(len(chunk)).run(connection, {**values, **binds})
+        return rows
+
+    def _clause(self, count: int) -> Executable:
+        binds: list[Any] = [bindparam(f"sought_{at}") for at in range(count)]
+        found: Executable = self._query.where(self._column.in_(binds))
+        return found
