@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from jobplane.cli.safe import Safe, cut, json_escaped, safe, styled, width
+from jobplane.cli.safe import Safe, cut, folded, json_escaped, safe, styled, width
+from jobplane.cli.session import Session
 from jobplane.cli.sheet import csv_of
 from jobplane.cli.table import table
 from jobplane.v1 import job_pb2
@@ -123,3 +124,30 @@ def test_no_command_gives_hostile_text_to_the_terminal(cli, server, command, for
     assert not [sign for sign in told if sign in RAW and sign not in drawn]
     assert "\x1b[2J" not in told
     assert "\x1b]0;" not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("ab cd", ["ab cd"]),
+        ("  ab cd efg hij", ["  ab cd", "  efg hij"]),
+        ("abcdefghijkl mn", ["abcdefgh", "  ijkl mn"]),
+        ("数数数数数数", ["数数数数", "  数数"]),
+        ("a\x1bb cd efgh", ["a\\x1bb cd", "  efgh"]),
+    ],
+)
+def test_long_text_goes_on_in_indented_lines(text, lines):
+    assert folded(text, 10, indent=2).split("\n") == lines
+    assert all(width(line) <= 10 for line in lines)
+
+
+def test_a_narrow_terminal_gets_next_steps_below_each_other(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for columns in (80, 30):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        Session().say_next("jobplane watch abc", "jobplane result abc")
+    assert capsys.readouterr().err.splitlines() == [
+        "next: jobplane watch abc  |  jobplane result abc",
+        "next: jobplane watch abc",
+        "      jobplane result abc",
+    ]

@@ -151,11 +151,14 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for name, member in cast("dict[str, Any]", value).items():
-            yield from _leaves(f"{path}.{name}", member)
-    elif isinstance(value, list) and value:
-        for at, member in enumerate(cast("list[Any]", value)):
-            yield from _leaves(f"{path}[{at}]", member)
-    else:
-        yield path, str(cast("object", value))
+    text, members = str(value), list[tuple[str, Any]]()
+    if isinstance(value, dict):
+        named = cast("dict[str, Any]", value)
+        members = [(f"{path}.{name}", member) for name, member in named.items()]
+    elif isinstance(value, list):
+        listed = cast("Sequence[Any]", value)
+        members = [(f"{path}[{at}]", member) for at, member in enumerate(listed)]
+    for place, member in members:
+        yield from _leaves(place, member)
+    if not members:
+        yield path, text

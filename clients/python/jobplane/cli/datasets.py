@@ -86,7 +86,7 @@ def register(
         labels=labels_of(labels),
     )
     _write(session, made)
-    session.say(f"next: jobplane submit … --data ROLE={made.artifact}")
+    session.say_next(f"jobplane submit … --data ROLE={made.artifact}")
     return Exit.OK
 
 

@@ -37,7 +37,8 @@ def describe(session: Session, *, job: str) -> int:
         session.write(handle.name)
     else:
         for label, text in _sections(handle, list(handle.history())):
-            session.write(Safe(" ").join([f"{label:<{LABEL_WIDTH - 1}}", text]))
+            line = Safe(" ").join([f"{label:<{LABEL_WIDTH - 1}}", text])
+            session.write_folded(line, indent=LABEL_WIDTH)
     return Exit.OK
 
 
@@ -113,7 +114,7 @@ def _spec(wire: job_pb2.Job) -> str:
 
 def _times(wire: job_pb2.Job) -> str:
     told = [
-        f"{name} {instant(getattr(wire, field)).isoformat(timespec='seconds')}"
+        f"{name} {instant(getattr(wire, field)):%Y-%m-%dT%H:%M:%SZ}"
         for name, field in (
             ("submitted", "create_time"),
             ("started", "start_time"),

@@ -25,6 +25,7 @@ COLORS = {
 }
 DATA = Path(".jobplane")
 CHECK_WIDTH = 11
+TEXT_AT = CHECK_WIDTH + 8
 ADVICE = " " * 6
 
 
@@ -65,9 +66,10 @@ def _findings(session: Session, folder: Path | None, *, fix: bool) -> Iterator[F
 
 def _write(session: Session, finding: Finding) -> None:
     level = styled(f"{finding.level.value:<4}", fg=COLORS[finding.level])
-    session.write(Safe("  ").join([level, f"{finding.check:<{CHECK_WIDTH}}", finding.text]))
+    line = Safe("  ").join([level, f"{finding.check:<{CHECK_WIDTH}}", finding.text])
+    session.write_folded(line, indent=TEXT_AT)
     if finding.advice:
-        session.write(f"{ADVICE}-> {finding.advice}")
+        session.write_folded(f"{ADVICE}-> {finding.advice}", indent=TEXT_AT)
 
 
 def _write_json(session: Session, found: list[Finding]) -> None:

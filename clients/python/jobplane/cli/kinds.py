@@ -59,7 +59,7 @@ def show(session: Session, *, kind: str) -> int:
     rows = _parameters(found)
     if rows:
         session.write(table(("PARAMETER", "TYPE", "MEANING"), rows))
-    session.say(f"next: jobplane kinds example {_short(found)}")
+    session.say_next(f"jobplane kinds example {_short(found)}")
     return Exit.OK
 
 

@@ -66,7 +66,10 @@ def ls(session: Session, *, sort: str, limit: int, **which: Any) -> int:
     """List jobs, newest first."""
     where = build_filter(**which)
     found = list(
-        islice(session.client.list(where, order_by=order_of(sort), limit=limit + 1), limit + 1)
+        islice(
+            session.client.list(where, order_by=order_of(sort), limit=limit + 1, full=True),
+            limit + 1,
+        )
     )
     jobs, more = found[:limit], len(found) > limit
     if session.is_json:

@@ -30,12 +30,12 @@ def write_end(
     elif session.is_json:
         session.write_json(plain(job))
     else:
-        session.write(final_line(job))
+        session.write_folded(final_line(job), indent=4)
         if artifacts and not session.quiet:
             told = " · ".join(f"{name} {size(count)}" for name, count in artifacts.items())
             session.write(f"artifacts: {told}")
         if job.done:
-            session.say(next_steps(job))
+            session.say_next(*next_steps(job))
 
 
 def final_line(job: job_pb2.Job) -> Safe:
@@ -61,8 +61,8 @@ def ran_for(job: job_pb2.Job) -> timedelta:
     return end - instant(start)
 
 
-def next_steps(job: job_pb2.Job) -> str:
+def next_steps(job: job_pb2.Job) -> tuple[str, str]:
     """Commands that make sense now."""
     if job.status not in SUCCESSES:
-        return f"next: jobplane describe {job.job_id}  |  jobplane retry {job.job_id}"
-    return f"next: jobplane result {job.job_id}  |  jobplane artifacts ls {job.job_id}"
+        return f"jobplane describe {job.job_id}", f"jobplane retry {job.job_id}"
+    return f"jobplane result {job.job_id}", f"jobplane artifacts ls {job.job_id}"

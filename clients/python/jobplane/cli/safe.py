@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # Joins and splits letters in many scripts and in emoji, and harms nobody.
 JOINERS = frozenset("\u200c\u200d")
@@ -72,6 +72,31 @@ def cut(text: str, room: int) -> Safe:
             break
         taken += sign
     return Safe(taken + ELLIPSIS if room > 0 else "")
+
+
+def folded(text: str, room: int, *, indent: int = 0) -> Safe:
+    """Text in lines of at most that many columns, those after the first one indented."""
+    given = safe(text)
+    if width(given) <= room:
+        return given
+    lines: list[list[str]] = [[]]
+    for word in _fitting(str(given).split(" "), max(1, room - indent)):
+        if lines[-1] and width(" ".join([*lines[-1], word])) > room:
+            lines.append([" " * (indent - 1), word] if indent else [word])
+        else:
+            lines[-1].append(word)
+    return Safe("\n".join(" ".join(line) for line in lines))
+
+
+def _fitting(words: Iterable[str], room: int) -> Iterator[str]:
+    """Words, those that are too long for a line broken."""
+    for word in words:
+        rest = word
+        while width(rest) > room:
+            head = str(cut(rest, room + 1)).removesuffix(ELLIPSIS) or rest[:1]
+            yield head
+            rest = rest[len(head) :]
+        yield rest
 
 
 def json_escaped(text: str) -> str:

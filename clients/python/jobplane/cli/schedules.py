@@ -102,7 +102,7 @@ def create(session: Session, *, schedule: str, file: str | None, **given: Any) -
     spec = _spec(file, given)
     made = session.client.create_schedule(schedule, spec, **_said(given))
     _write(session, made)
-    session.say(f"next: jobplane schedules show {schedule}")
+    session.say_next(f"jobplane schedules show {schedule}")
     return Exit.OK
 
 
@@ -174,7 +174,7 @@ def trigger(session: Session, *, schedule: str, idempotency_key: str | None) -> 
         session.write(job.id)
     else:
         session.write(f"job {job.id}  kind={job.kind}  schedule={schedule}")
-        session.say(f"next: jobplane watch {job.id}")
+        session.say_next(f"jobplane watch {job.id}")
     return Exit.OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from jobplane.cli.lines import line_of, metrics_text
 from jobplane.cli.safe import Safe, safe, styled
 from jobplane.cli.session import plain
-from jobplane.cli.units import clock
+from jobplane.cli.units import clock, number
 from jobplane.v1 import event_pb2
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ class LiveScreen(QuietScreen):
         has_fraction = progress.HasField("fraction")
         told = progress.message or self._metrics
         if not told and progress.unit:
-            told = f"{progress.completed_units} {progress.unit}"
+            total = f" of {number(progress.total_units)}" if progress.total_units else ""
+            told = f"{progress.unit} {number(progress.completed_units)}{total}"
         self._bar.update(
             self._task,
             total=1.0 if has_fraction else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobplane.cli.safe import Safe, json_escaped, safe
+from jobplane.cli.safe import Safe, folded, json_escaped, safe, width
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -92,6 +93,11 @@ class Session:
         """Data, to stdout; what would act on a terminal is escaped."""
         click.echo(str(safe(text)), color=self.colored)
 
+    def write_folded(self, text: str, *, indent: int) -> None:
+        """Text that goes on in indented lines where the terminal ends."""
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+        self.write(folded(text, room, indent=indent))
+
     def write_raw(self, text: str) -> None:
         """Data that a program takes as it is; escaped where a terminal would take it."""
         if sys.stdout.isatty():
@@ -103,6 +109,14 @@ class Session:
         """Talk, to stderr; silent with --quiet."""
         if not self.quiet:
             click.echo(str(safe(text)), err=True)
+
+    def say_next(self, *commands: str) -> None:
+        """Commands that make sense now; below each other where a line has no room for them."""
+        room = shutil.get_terminal_size().columns if sys.stderr.isatty() else sys.maxsize
+        line = safe(f"next: {'  |  '.join(commands)}")
+        if width(line) > room:
+            line = Safe("\n      ").join([f"next: {commands[0]}", *commands[1:]])
+        self.say(line)
 
     def write_json(self, value: Any) -> None:
         """One JSON value to stdout: indented with -o json, on one line with jsonl."""

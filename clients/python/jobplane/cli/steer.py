@@ -216,7 +216,7 @@ def retry(
         idempotency_key=idempotency_key,
     )
     _write(session, handle)
-    session.say(f"next: jobplane watch {handle.id}")
+    session.say_next(f"jobplane watch {handle.id}")
     return Exit.OK
 
 

@@ -121,6 +121,7 @@ def start(session: Session, spec: Spec, **options: Any) -> int:
     mode = options.pop("mode")
     following = {name: options.pop(name) for name in _FOLLOWING}
     # Made here rather than in the client, so that it can be shown and used again.
+    is_named = bool(options["idempotency_key"])
     options["idempotency_key"] = options["idempotency_key"] or new_key()
     job = session.client.submit(spec, **options)
     if mode == "detach":
@@ -132,7 +133,9 @@ def start(session: Session, spec: Spec, **options: Any) -> int:
         return follow_logs(session, job, **{name: following[name] for name in shared})
     if mode == "watch":
         if session.output in {"table", "wide"} and not session.quiet:
-            session.write(_head(job, key=options["idempotency_key"]))
+            # A key made here says nothing to a person, and takes half a line.
+            key = options["idempotency_key"] if is_named or not session.live else ""
+            session.write_folded(_head(job, key=key), indent=4)
         return follow(session, job, **following)
     return _wait(session, job, **following)
 
@@ -190,7 +193,8 @@ def _wait(session: Session, job: Job, **options: Any) -> int:
 def _head(job: Job, *, key: str) -> str:
     project = f"project={job.wire.project}"
     known = "  (made by an earlier submit with this key)" if job.deduplicated else ""
-    return f"job {job.id}  kind={job.kind}  {project}  key={key}{known}"
+    told = f"  key={key}" if key else ""
+    return f"job {job.id}  kind={job.kind}  {project}{told}{known}"
 
 
 def _write_submitted(session: Session, job: Job, *, key: str) -> None:
@@ -201,5 +205,5 @@ def _write_submitted(session: Session, job: Job, *, key: str) -> None:
     elif session.quiet:
         session.write(job.id)
     else:
-        session.write(_head(job, key=key))
-        session.say(f"next: jobplane watch {job.id}  |  jobplane result {job.id}")
+        session.write_folded(_head(job, key=key), indent=4)
+        session.say_next(f"jobplane watch {job.id}", f"jobplane result {job.id}")
