@@ -214,3 +214,35 @@ def test_retrieval_takes_no_more_than_k_passages(tmp_path: Path) -> None:
     spec: Any = {"retrieval": {"k": 3}}
     answered = ask(tmp_path, "Where are the harbour offices?", papers, **spec)
     assert len(answered.bundle["evidence"]) == 3
+
+
+def test_sources_that_name_different_people_are_a_conflict(tmp_path: Path) -> None:
+    said = "# Office\n\nThe harbour office is led by {}.\n"
+    papers = {"a.md": said.format("Ida Berg"), "b.md": said.format("Olaf Moe")}
+    answered = ask(tmp_path, "Who leads the harbour office?", papers)
+    assert "Ida Berg" in answered.body
+    assert "Olaf Moe" in answered.body
+    assert answered.gap_reasons == ["CONFLICT"]
+
+
+def test_sources_that_name_people_for_different_things_are_no_conflict(tmp_path: Path) -> None:
+    papers = {
+        "a.md": "# Office\n\nThe harbour office is led by Ida Berg.\n",
+        "b.md": "# Office\n\nThe harbour office is led on Sundays by her deputy Olaf Moe.\n",
+    }
+    assert ask(tmp_path, "Who leads the harbour office?", papers).gap_reasons == []
+
+
+def test_questions_beyond_the_most_are_named_as_gaps(tmp_path: Path) -> None:
+    asked = " ".join(f"Who leads office {number}?" for number in range(14))
+    answered = ask(tmp_path, asked, PAPERS)
+    assert answered.gap_reasons[-2:] == ["TOO_MANY_QUESTIONS"] * 2
+    assert answered.gap_reasons.count("TOO_MANY_QUESTIONS") == 2
+    assert answered.details.sub_questions == 14
+    assert "Who leads office 13?" in answered.markdown
+
+
+def test_a_question_asked_twice_is_answered_once(tmp_path: Path) -> None:
+    answered = ask(tmp_path, "Who leads the harbour office? " * 20, PAPERS)
+    assert answered.details.sub_questions == 1
+    assert answered.gap_reasons == []

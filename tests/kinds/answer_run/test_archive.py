@@ -201,3 +201,13 @@ def test_an_archive_without_a_document_has_no_documents(tmp_path: Path) -> None:
     with pytest.raises(WorkError) as caught:
         ask_upload(tmp_path, "Who?", make_zip({"photo.jpg": b"\xff\xd8"}))
     assert caught.value.reason == "NO_DOCUMENTS"
+
+
+def test_a_name_that_comes_twice_is_read_once_and_told(tmp_path: Path) -> None:
+    said = "# Office\n\nThe office is led by {}.\n"
+    first, second = (said.format(name).encode() for name in ("Ida Berg", "Olaf Moe"))
+    upload = make_tar((tar_member("a.md"), first), (tar_member("a.md"), second))
+    answered = ask_upload(tmp_path, "Who leads the office?", upload, "papers.tar.gz")
+    assert "Ida Berg" in answered.body
+    assert "Olaf Moe" not in answered.body
+    assert ("DOCUMENT_TWICE", "a.md came twice; the first was read") in answered.context.warnings

@@ -56,8 +56,10 @@ def test_names_numbers_and_quotes_are_required() -> None:
     assert set(question.required) >= {"rope", "walk", "2024", "district", "heat"}
 
 
-def test_at_most_a_dozen_questions_are_taken() -> None:
-    assert len(sub_questions("Who leads the office? " * 40)) == 12
+def test_a_question_asked_again_is_taken_once_but_where_it_points_back() -> None:
+    assert len(sub_questions("Who leads the office? " * 20)) == 1
+    asked = "Where is the mill? When did it open? Where is the quay? When did it open?"
+    assert len(sub_questions(asked)) == 4
 
 
 @pytest.mark.parametrize("text", ["?", "the of and", "!!! ???", "  what  "])

@@ -19,6 +19,7 @@ class GapReason(StrEnum):
     TRUNCATED = "TRUNCATED"
     TOKEN_BUDGET = "TOKEN_BUDGET"  # noqa: S105  a reason, no password
     UNSUPPORTED = "UNSUPPORTED"
+    TOO_MANY_QUESTIONS = "TOO_MANY_QUESTIONS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,9 @@ class Draft:
     def is_answered(self) -> bool:
         """Whether anything was said."""
         return bool(self.statements)
+
+
+def beyond_the_most(question: SubQuestion, most: int) -> Draft:
+    """No answer, as the run was asked more than it answers."""
+    message = f"a run answers {most} questions: ask this one in a run of its own"
+    return Draft(question, gaps=(MissingPart(question, GapReason.TOO_MANY_QUESTIONS, message),))

@@ -11,7 +11,7 @@ from jobplane.engine.kinds.answer_run.answer import (
     Statement,
 )
 from jobplane.engine.kinds.answer_run.dating import years
-from jobplane.engine.kinds.answer_run.language import words
+from jobplane.engine.kinds.answer_run.language import content_words, words
 from jobplane.engine.kinds.answer_run.matching import Candidate
 from jobplane.engine.kinds.answer_run.questions import SubQuestion
 from jobplane.engine.kinds.answer_run.vocabulary import MONTHS
@@ -71,11 +71,13 @@ def _contradicts(question: SubQuestion, best: Candidate, other: Candidate) -> bo
 
 
 def _values(question: SubQuestion, side: Candidate, asked: set[str]) -> dict[str, set[str]]:
-    """Numbers that the sentence gives, by what they count."""
+    """Numbers or names that the sentence gives, by what they count or say."""
     text = side.unit.text
     if question.wanted is Wanted.TIME:
         found = years(text) - asked
         return {_YEAR: found} if len(found) == 1 else {}
+    if question.wanted is Wanted.NAME:
+        return _named(text, asked)
     if question.wanted not in _COUNTED:
         return {}
     values: dict[str, set[str]] = {}
@@ -85,6 +87,14 @@ def _values(question: SubQuestion, side: Candidate, asked: set[str]) -> dict[str
         if word.is_number and word.stem not in asked and not dated and not following.is_number:
             values.setdefault(following.stem, set()).add(word.stem)
     return values
+
+
+def _named(text: str, asked: set[str]) -> dict[str, set[str]]:
+    """Names that the sentence gives, by all else that it says: only a like sentence disagrees."""
+    new = [word for word in content_words(text) if word.stem not in asked]
+    names = {word.stem for word in new if word.is_name and word.start > 0}
+    rest = " ".join(sorted({word.stem for word in new} - names))
+    return {rest: names} if names else {}
 
 
 def _statement(introduction: str, side: Candidate) -> Statement:

@@ -22,10 +22,16 @@ def load(spec: wire.AnswerRunSpec, context: JobContext, settings: AnswerSettings
     documents: list[Document] = []
     tables: list[Table] = []
     unread: list[str] = []
+    seen: set[str] = set()
     for number, raw in enumerate(_files(spec, context, settings), start=1):
         context.safe_point()
         context.progress(number, unit="document", message=raw.path)
         doc_id = f"d{number}"
+        if raw.path in seen:
+            # A citation must lead to one text; an archive may hold a name twice.
+            context.warn("DOCUMENT_TWICE", f"{raw.path} came twice; the first was read")
+            continue
+        seen.add(raw.path)
         if is_table(raw):
             if spec.enable_sql:
                 tables.append(read_table(raw, doc_id, _table_name(raw.path, tables)))

@@ -39,7 +39,7 @@ _WHO_DID = re.compile(
 )
 _EMPTY_VERBS = frozenset(stem(verb) for verb in EMPTY_VERBS)
 _BEING = frozenset(("is", "are", "was", "were"))
-_MAX_SUB_QUESTIONS = 12
+MAX_SUB_QUESTIONS = 12
 # A part with fewer words asks nothing of its own.
 _LEAST_WORDS = 3
 
@@ -67,10 +67,16 @@ class SubQuestion:
 
 
 def sub_questions(question: str) -> list[SubQuestion]:
-    """The things asked, in order; at least one."""
+    """The things asked, each once and in order; at least one, maybe more than are answered."""
     parts = [part for piece in _SPLIT.split(question.strip()) for part in _parts(piece)]
     found: list[SubQuestion] = []
-    for part in parts[:_MAX_SUB_QUESTIONS]:
+    asked: set[str] = set()
+    for part in parts:
+        if part in asked:
+            continue
+        if not _POINTING.search(part):
+            # "When did it open?" may be asked again, of something else.
+            asked.add(part)
         if content_words(part) or not found:
             found.append(_sub_question(len(found) + 1, part, found[-1] if found else None))
     return found or [_sub_question(1, question.strip(), None)]

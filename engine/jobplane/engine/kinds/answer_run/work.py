@@ -11,7 +11,7 @@ from typing import Any
 from jobplane.engine.domain.artifact import ArtifactType
 from jobplane.engine.domain.job import FailureCategory, Gap
 from jobplane.engine.kinds.answer_run import STAGES, bundle, writing
-from jobplane.engine.kinds.answer_run.answer import Draft
+from jobplane.engine.kinds.answer_run.answer import Draft, beyond_the_most
 from jobplane.engine.kinds.answer_run.chunking import Chunk, chunk_document
 from jobplane.engine.kinds.answer_run.completion import ChatClient, EndpointDownError, redacted
 from jobplane.engine.kinds.answer_run.embedding import embedding_record, load_embedder
@@ -19,7 +19,7 @@ from jobplane.engine.kinds.answer_run.library import load
 from jobplane.engine.kinds.answer_run.model import Model, Style
 from jobplane.engine.kinds.answer_run.patience import watched
 from jobplane.engine.kinds.answer_run.queries import Query, run_queries
-from jobplane.engine.kinds.answer_run.questions import sub_questions
+from jobplane.engine.kinds.answer_run.questions import MAX_SUB_QUESTIONS, SubQuestion, sub_questions
 from jobplane.engine.kinds.answer_run.retrieval import Retriever
 from jobplane.engine.kinds.answer_run.rules import fill_defaults
 from jobplane.engine.kinds.answer_run.sandbox import LoadedTable, Sandbox
@@ -70,6 +70,8 @@ class _Run:
     timings: dict[str, float] = field(default_factory=dict[str, float])
     tables: tuple[LoadedTable, ...] = ()
     queries: list[Query] = field(default_factory=list[Query])
+    # Asked beyond what one run answers.
+    beyond: list[SubQuestion] = field(default_factory=list[SubQuestion])
 
     def all_stages(self) -> Outcome:
         """Run every stage in order."""
@@ -95,6 +97,7 @@ class _Run:
         with self._stage("verify"):
             texts = [query.text() for query in self.queries]
             drafts = [verified(draft, texts) for draft in drafts]
+            drafts += [beyond_the_most(question, MAX_SUB_QUESTIONS) for question in self.beyond]
         with self._stage("write"):
             return self._write(library, chunks, materials, drafts, model)
 
@@ -125,6 +128,7 @@ class _Run:
     def _retrieve(self, chunks: list[Chunk]) -> tuple[Retriever, list[Material]]:
         index = watched(lambda: Retriever(chunks), self.context.safe_point)
         questions = sub_questions(self.spec.question)
+        self.beyond, questions = questions[MAX_SUB_QUESTIONS:], questions[:MAX_SUB_QUESTIONS]
         learnt = 0
         if self._by_meaning:
             learnt = len(chunks)
