@@ -21,6 +21,12 @@ type Client struct {
 	jobs    jobplanev1.JobServiceClient
 	streams jobplanev1.JobServiceClient
 	retry   backoff
+
+	artifacts jobplanev1.ArtifactServiceClient
+	datasets  jobplanev1.DatasetServiceClient
+	models    jobplanev1.ModelServiceClient
+	quotas    jobplanev1.QuotaServiceClient
+	schedules jobplanev1.ScheduleServiceClient
 }
 
 // Dial prepares a client for the server at address, for example "127.0.0.1:7070". It opens
@@ -45,6 +51,12 @@ func Dial(address string, options ...Option) (*Client, error) {
 		jobs:    jobplanev1.NewJobServiceClient(conn),
 		streams: jobplanev1.NewJobServiceClient(watches),
 		retry:   backoff{first: 200 * time.Millisecond, most: 10 * time.Second},
+
+		artifacts: jobplanev1.NewArtifactServiceClient(conn),
+		datasets:  jobplanev1.NewDatasetServiceClient(conn),
+		models:    jobplanev1.NewModelServiceClient(conn),
+		quotas:    jobplanev1.NewQuotaServiceClient(conn),
+		schedules: jobplanev1.NewScheduleServiceClient(conn),
 	}, nil
 }
 

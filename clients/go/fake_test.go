@@ -30,6 +30,12 @@ type fakeServer struct {
 	onWatch  watchHandler
 	pages    map[string]*jobplanev1.ListJobsResponse
 
+	onWatchJobs func(
+		*jobplanev1.WatchJobsRequest, grpc.ServerStreamingServer[jobplanev1.WatchJobsResponse],
+	) error
+	// artifacts answers for content, if set.
+	artifacts jobplanev1.ArtifactServiceServer
+
 	mu      sync.Mutex
 	submits []*jobplanev1.SubmitJobRequest
 	watches []*jobplanev1.WatchJobRequest
@@ -83,6 +89,13 @@ func (s *fakeServer) WatchJob(
 	return s.onWatch(number, request, stream.Send, stream.Context())
 }
 
+func (s *fakeServer) WatchJobs(
+	request *jobplanev1.WatchJobsRequest,
+	stream grpc.ServerStreamingServer[jobplanev1.WatchJobsResponse],
+) error {
+	return s.onWatchJobs(request, stream)
+}
+
 func (s *fakeServer) watchCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,6 +108,9 @@ func connect(t *testing.T, fake *fakeServer, options ...Option) *Client {
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
 	jobplanev1.RegisterJobServiceServer(server, fake)
+	if fake.artifacts != nil {
+		jobplanev1.RegisterArtifactServiceServer(server, fake.artifacts)
+	}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 

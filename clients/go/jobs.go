@@ -2,12 +2,8 @@ package jobplane
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"iter"
 	"strings"
-
-	"google.golang.org/grpc/codes"
 
 	jobplanev1 "github.com/jobplane/jobplane/clients/go/gen/jobplane/v1"
 )
@@ -48,19 +44,10 @@ func (c *Client) Submit(
 	for _, apply := range options {
 		apply(request)
 	}
-	if request.IdempotencyKey == "" {
-		request.IdempotencyKey = rand.Text()
-	}
-	for try := 1; ; try++ {
-		response, err := c.jobs.SubmitJob(ctx, request)
-		known := (*Error)(nil)
-		if !errors.As(err, &known) || known.Code != codes.Unavailable || try == submitTries {
-			return response, err
-		}
-		if pause(ctx, c.retry.delay(try, known.RetryAfter)) != nil {
-			return nil, err
-		}
-	}
+	newKey(&request.IdempotencyKey)
+	return repeat(ctx, c.retry, func() (*jobplanev1.SubmitJobResponse, error) {
+		return c.jobs.SubmitJob(ctx, request)
+	})
 }
 
 // Get reads one job, by name or by id.
@@ -77,7 +64,7 @@ func (c *Client) Cancel(ctx context.Context, job, reason string) (*jobplanev1.Jo
 	return response.GetJob(), err
 }
 
-// ListOption changes a list; any function over the request of its first page is one.
+// ListOption changes a list; any function over the request of a page is one.
 type ListOption func(*jobplanev1.ListJobsRequest)
 
 // WithOrder sorts, for example by "finish_time desc"; the default is "create_time desc".
@@ -90,28 +77,15 @@ func WithOrder(order string) ListOption {
 func (c *Client) List(
 	ctx context.Context, filter string, options ...ListOption,
 ) iter.Seq2[*jobplanev1.Job, error] {
-	return func(yield func(*jobplanev1.Job, error) bool) {
+	fetch := func(token string) (*jobplanev1.ListJobsResponse, error) {
 		request := &jobplanev1.ListJobsRequest{Project: c.project, Filter: filter}
 		for _, apply := range options {
 			apply(request)
 		}
-		for {
-			page, err := c.jobs.ListJobs(ctx, request)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, job := range page.GetJobs() {
-				if !yield(job, nil) {
-					return
-				}
-			}
-			if page.GetNextPageToken() == "" {
-				return
-			}
-			request.PageToken = page.GetNextPageToken()
-		}
+		request.PageToken = token
+		return c.jobs.ListJobs(ctx, request)
 	}
+	return pages(fetch, (*jobplanev1.ListJobsResponse).GetJobs)
 }
 
 // Wait gives a job once it is finished, however it ended: see its Status and Failure.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,27 +16,54 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	_ "github.com/jobplane/jobplane/clients/go/gen/jobplane/v1" // registers the contract
 )
 
 // DefaultProject is the project of calls where no [WithProject] was given.
 const DefaultProject = "default"
 
-// Reads may be repeated, and so may a cancel, whose outcome does not depend on how often it
-// was asked for. A submit is repeated by [Client.Submit], which makes sure of its key.
-const serviceConfig = `{"methodConfig": [{
-  "name": [
-    {"service": "jobplane.v1.JobService", "method": "GetJob"},
-    {"service": "jobplane.v1.JobService", "method": "ListJobs"},
-    {"service": "jobplane.v1.JobService", "method": "CountJobs"},
-    {"service": "jobplane.v1.JobService", "method": "WaitJob"},
-    {"service": "jobplane.v1.JobService", "method": "ListJobEvents"},
-    {"service": "jobplane.v1.JobService", "method": "CancelJob"}
-  ],
+// serviceConfig has gRPC repeat what may be repeated: reads, and a cancel, whose outcome does
+// not depend on how often it was asked for. A submit is repeated by [Client.Submit], which
+// makes sure of its key.
+var serviceConfig = fmt.Sprintf(`{"methodConfig": [{
+  "name": [%s],
   "retryPolicy": {
     "maxAttempts": 4, "initialBackoff": "0.2s", "maxBackoff": "5s", "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"]
   }
-}]}`
+}]}`, strings.Join(repeatable(), ", "))
+
+// repeatable names the unary methods that the contract says have no side effects, and cancel.
+func repeatable() []string {
+	var names []string
+	protoregistry.GlobalFiles.RangeFilesByPackage("jobplane.v1", func(file protoreflect.FileDescriptor) bool {
+		for s := range file.Services().Len() {
+			methods := file.Services().Get(s).Methods()
+			for m := range methods.Len() {
+				if method := methods.Get(m); isRepeatable(method) {
+					name := fmt.Sprintf(`{"service": %q, "method": %q}`, method.Parent().FullName(), method.Name())
+					names = append(names, name)
+				}
+			}
+		}
+		return true
+	})
+	slices.Sort(names)
+	return names
+}
+
+func isRepeatable(method protoreflect.MethodDescriptor) bool {
+	if method.IsStreamingClient() || method.IsStreamingServer() {
+		return false
+	}
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS ||
+		method.Name() == "CancelJob"
+}
 
 // Option changes how [Dial] sets up a client.
 type Option func(*settings)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -88,18 +89,20 @@ func (c *Client) Watch(
 ) iter.Seq2[Update, error] {
 	return func(yield func(Update, error) bool) {
 		w := &watch{
-			jobs:        c.streams,
-			closed:      func() bool { return c.watches.GetState() == connectivity.Shutdown },
-			retry:       c.retry,
-			request:     &jobplanev1.WatchJobRequest{Name: c.Name(job)},
-			interval:    15 * time.Second,
-			onReconnect: func(error, time.Duration) {},
-			yield:       func(update Update) bool { return yield(update, nil) },
+			reconnect: reconnect{
+				closed:      func() bool { return c.watches.GetState() == connectivity.Shutdown },
+				retry:       c.retry,
+				interval:    15 * time.Second,
+				onReconnect: func(error, time.Duration) {},
+			},
+			jobs:    c.streams,
+			request: &jobplanev1.WatchJobRequest{Name: c.Name(job)},
+			yield:   func(update Update) bool { return yield(update, nil) },
 		}
 		for _, apply := range options {
 			apply(w)
 		}
-		if err := w.run(ctx); !errors.Is(err, errOver) {
+		if err := w.run(ctx, w.follow); !errors.Is(err, errOver) {
 			yield(Update{}, err)
 		}
 	}
@@ -107,63 +110,25 @@ func (c *Client) Watch(
 
 // watch is one watch over all its streams.
 type watch struct {
-	jobs        jobplanev1.JobServiceClient
-	closed      func() bool
-	retry       backoff
-	request     *jobplanev1.WatchJobRequest
-	interval    time.Duration
-	onReconnect func(error, time.Duration)
-	yield       func(Update) bool
+	reconnect
+	jobs    jobplanev1.JobServiceClient
+	request *jobplanev1.WatchJobRequest
+	yield   func(Update) bool
 
 	// cursor is the sequence up to which everything was delivered; nil before the first frame.
 	cursor *int64
-	// failures counts the streams in a row that brought nothing.
-	failures int
 	// gaps counts the streams in a row that left out the same events.
 	gaps int
 }
 
-// run opens stream after stream until the watch is over or must fail.
-func (w *watch) run(ctx context.Context) error {
-	for {
-		err := w.follow(ctx)
-		if ctx.Err() != nil && !errors.Is(err, errOver) {
-			return ctx.Err()
-		}
-		if isFinal(err) || w.closed() {
-			return err
-		}
-		w.failures++
-		delay := w.retry.delay(w.failures, hintOf(err))
-		w.onReconnect(err, delay)
-		if err := pause(ctx, delay); err != nil {
-			return err
-		}
-	}
-}
-
-// follow reads one stream until it ends, and says why it did.
 func (w *watch) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(w.patience(), func() { cancel(errStalled) })
-	defer silence.Stop()
 	w.request.AfterSequence = w.cursor
 	w.request.HeartbeatInterval = durationpb.New(w.interval)
-	stream, err := w.jobs.WatchJob(ctx, w.request)
-	for first := true; err == nil; first = false {
-		// Only the wait for the server counts as silence, not the time of the consumer.
-		silence.Reset(w.patience())
-		var frame *jobplanev1.WatchJobResponse
-		if frame, err = stream.Recv(); err == nil {
-			silence.Stop()
-			err = w.take(frame, first)
-		}
+	open := func(ctx context.Context) (grpc.ServerStreamingClient[jobplanev1.WatchJobResponse], error) {
+		return w.jobs.WatchJob(ctx, w.request)
 	}
-	return explain(ctx, err)
+	return frames(ctx, w.patience(), open, w.take)
 }
-
-func (w *watch) patience() time.Duration { return missedHeartbeats * w.interval }
 
 // take delivers what a frame brought. Its error ends the stream.
 func (w *watch) take(response *jobplanev1.WatchJobResponse, first bool) error {
@@ -255,7 +220,7 @@ func (w *watch) takeEnd(end *jobplanev1.WatchJobResponse_End) error {
 			Message: fmt.Sprintf("%s was deleted while it was watched", w.request.GetName()),
 		}
 	}
-	return &endedError{reason: end.GetReason(), retryAfter: end.GetRetryAfter().AsDuration()}
+	return endOf(end)
 }
 
 // deliver hands an update to the consumer; the error says that it was the last one.

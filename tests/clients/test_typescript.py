@@ -8,8 +8,12 @@ from tests.clients.example import assert_whole_history
 from tests.clients.toolbox import ROOT, path_of, run
 
 
-def test_the_typescript_client_passes_its_tests(typescript_folder: Path) -> None:
-    run([path_of("node"), "--test", "dist/test/"], folder=typescript_folder)
+def test_the_typescript_client_passes_its_tests(
+    typescript_folder: Path, server: DevServer
+) -> None:
+    tests = [path_of("node"), "--test", "--test-reporter", "tap", "dist/test/"]
+    printed = run(tests, folder=typescript_folder, JOBPLANE_ADDRESS=server.address)
+    assert "# skipped 0" in printed
 
 
 def test_the_typescript_example_follows_a_probe_job_to_its_end(

@@ -31,11 +31,14 @@ def unavailable(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def run(command: Sequence[str | Path], *, folder: Path, seconds: int = 300) -> str:
+def run(
+    command: Sequence[str | Path], *, folder: Path, seconds: int = 300, **environment: str
+) -> str:
     """Run a command that must succeed, and give what it printed."""
     done = subprocess.run(
         command,
         cwd=folder,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

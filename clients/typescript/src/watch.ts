@@ -2,8 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { type Client as Stub, Code } from "@connectrpc/connect";
 
-import { type Backoff, delayMs, pause } from "./backoff.js";
-import { JobplaneError, toJobplaneError } from "./errors.js";
+import type { Backoff } from "./backoff.js";
+import { JobplaneError } from "./errors.js";
 import type { JobEvent } from "./gen/jobplane/v1/event_pb.js";
 import type { Job } from "./gen/jobplane/v1/job_pb.js";
 import {
@@ -14,23 +14,10 @@ import {
   type WatchJobResponse_Snapshot,
   WatchJobResponse_End_Reason as EndReason,
 } from "./gen/jobplane/v1/job_service_pb.js";
-
-/** How many intervals of silence make a stream count as dead. */
-const MISSED_HEARTBEATS = 3;
+import { type Ending, MISSED_HEARTBEATS, type OnReconnect, Resuming, StreamEnded } from "./streams.js";
 
 /** How often in a row events may be left out before they count as lost. */
 const MOST_GAPS = 5;
-
-/** The codes with which another stream would be refused just so. */
-const FINAL_CODES: ReadonlySet<Code> = new Set([
-  Code.NotFound,
-  Code.PermissionDenied,
-  Code.Unauthenticated,
-  Code.InvalidArgument,
-  Code.OutOfRange,
-  Code.Unimplemented,
-  Code.DataLoss,
-]);
 
 /** One thing that a watch tells; `cursor` is where to go on after it: see WatchOptions.after. */
 export type Update =
@@ -55,7 +42,7 @@ export interface WatchOptions {
   /** Ends the watch with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Is told of every reconnect: why, and how long the watch waits before it. */
-  readonly onReconnect?: ((cause: Error, delayMs: number) => void) | undefined;
+  readonly onReconnect?: OnReconnect | undefined;
 }
 
 /** Says whether an update is the last one: the job is over. */
@@ -63,25 +50,11 @@ export function isFinished(update: Update): boolean {
   return update.type === "state" ? update.job.done : update.event.payload.case === "finished";
 }
 
-/** Why a stream ended that is to be opened again, other than by an error of a call. */
-class StreamEnded extends Error {
-  override readonly name = "StreamEnded";
-
-  constructor(
-    message: string,
-    readonly retryAfterMs = 0,
-  ) {
-    super(message);
-  }
-}
-
 /** One watch over all its streams. */
-export class Watch {
+export class Watch extends Resuming<WatchJobResponse, Update> {
   private readonly heartbeatMs: number;
   /** Everything up to here was delivered; unset before the first frame. */
   private cursor: bigint | undefined;
-  /** Streams in a row that brought nothing. */
-  private failures = 0;
   /** Streams in a row that left out the same events. */
   private gaps = 0;
 
@@ -89,59 +62,36 @@ export class Watch {
     private readonly jobs: Stub<typeof JobService>,
     private readonly name: string,
     private readonly options: WatchOptions,
-    private readonly backoff: Backoff,
-    private readonly signal: AbortSignal,
+    backoff: Backoff,
+    signal: AbortSignal,
   ) {
-    this.heartbeatMs = options.heartbeatMs ?? 15_000;
+    const heartbeatMs = options.heartbeatMs ?? 15_000;
+    super(MISSED_HEARTBEATS * heartbeatMs, backoff, signal, options.onReconnect);
+    this.heartbeatMs = heartbeatMs;
     this.cursor = options.after;
   }
 
   /** Gives update after update, over as many streams as it takes, until the job is over. */
-  async *updates(): AsyncGenerator<Update, void, undefined> {
-    for (;;) {
-      const cause = yield* this.follow();
-      if (cause === undefined) {
-        return;
-      }
-      this.signal.throwIfAborted();
-      if (cause instanceof JobplaneError && FINAL_CODES.has(cause.code)) {
-        throw cause;
-      }
-      this.failures += 1;
-      const delay = delayMs(this.backoff, this.failures, cause.retryAfterMs);
-      this.options.onReconnect?.(cause, delay);
-      await pause(delay, this.signal);
-    }
+  updates(): AsyncGenerator<Update, void, undefined> {
+    return this.items();
   }
 
-  /** Reads one stream; returns why it ended, or nothing once the job is over. */
-  private async *follow(): AsyncGenerator<Update, JobplaneError | StreamEnded | undefined> {
-    const abort = new AbortController();
-    const signal = AbortSignal.any([this.signal, abort.signal]);
-    try {
-      const stream = this.jobs.watchJob(this.request(), { signal })[Symbol.asyncIterator]();
-      for (let first = true; ; first = false) {
-        const next = await this.next(stream, abort);
-        if (next.done === true) {
-          return new StreamEnded("the stream ended without its last frame");
-        }
-        for (const update of this.take(next.value, first)) {
-          yield update;
-          if (isFinished(update)) {
-            return undefined;
-          }
-        }
-        const { frame } = next.value;
-        if (frame.case === "end") {
-          return this.endOf(frame.value);
-        }
+  protected override open(signal: AbortSignal): AsyncIterable<WatchJobResponse> {
+    return this.jobs.watchJob(this.request(), { signal });
+  }
+
+  protected override *take(
+    response: WatchJobResponse,
+    first: boolean,
+  ): Generator<Update, "over" | Ending> {
+    for (const update of this.told(response, first)) {
+      yield update;
+      if (isFinished(update)) {
+        return "over";
       }
-    } catch (thrown) {
-      const cause: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
-      return cause instanceof StreamEnded ? cause : toJobplaneError(cause);
-    } finally {
-      abort.abort();
     }
+    const { frame } = response;
+    return frame.case === "end" ? this.endOf(frame.value) : undefined;
   }
 
   private request(): MessageInitShape<typeof WatchJobRequestSchema> {
@@ -154,22 +104,8 @@ export class Watch {
     });
   }
 
-  /** Waits for a frame; only this wait counts as silence, not the time of the consumer. */
-  private async next(
-    stream: AsyncIterator<WatchJobResponse>,
-    abort: AbortController,
-  ): Promise<IteratorResult<WatchJobResponse>> {
-    const silent = (): void => abort.abort(new StreamEnded("the server went silent"));
-    const timer = setTimeout(silent, MISSED_HEARTBEATS * this.heartbeatMs);
-    try {
-      return await stream.next();
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   /** Gives what a frame brought, and keeps the place in the history. */
-  private *take({ cursor, frame }: WatchJobResponse, first: boolean): Generator<Update> {
+  private *told({ cursor, frame }: WatchJobResponse, first: boolean): Generator<Update> {
     switch (frame.case) {
       case "snapshot":
         yield* this.snapshot(frame.value, cursor);
@@ -242,16 +178,12 @@ export class Watch {
   }
 
   /** Tells a finished or deleted job from a stream that is to be opened again. */
-  private endOf(end: WatchJobResponse_End): JobplaneError | StreamEnded | undefined {
-    if (end.reason === EndReason.FINISHED) {
-      return undefined;
-    }
+  private endOf(end: WatchJobResponse_End): "over" | Ending {
     if (end.reason === EndReason.DELETED) {
       const message = `${this.name} was deleted while it was watched`;
       return new JobplaneError(Code.NotFound, message, { reason: "JOB_NOT_FOUND" });
     }
-    const wait = end.retryAfter === undefined ? 0 : durationMs(end.retryAfter);
-    return new StreamEnded(`the server ended the stream: ${EndReason[end.reason]}`, wait);
+    return endingOf(end);
   }
 
   private advance(sequence: bigint): void {
@@ -259,4 +191,13 @@ export class Watch {
       this.cursor = sequence;
     }
   }
+}
+
+/** Tells what is finished from a stream that is to be opened again. */
+export function endingOf(end: WatchJobResponse_End): "over" | StreamEnded {
+  if (end.reason === EndReason.FINISHED) {
+    return "over";
+  }
+  const wait = end.retryAfter === undefined ? 0 : durationMs(end.retryAfter);
+  return new StreamEnded(`the server ended the stream: ${EndReason[end.reason]}`, wait);
 }

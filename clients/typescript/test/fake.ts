@@ -4,10 +4,11 @@ import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
 import { Client, type ClientOptions } from "../src/index.js";
+import { ArtifactService } from "../src/gen/jobplane/v1/artifact_service_pb.js";
 import {
   JobService,
   type WatchJobRequest,
@@ -23,13 +24,29 @@ export const JOB = "projects/default/jobs/j1";
 export const LAST = 6n;
 
 /** Serves a part of JobService on a free port, and gives a client that retries at once. */
-export async function serve(
+export function serve(
   context: TestContext,
   service: Partial<ServiceImpl<typeof JobService>>,
   options: ClientOptions = {},
 ): Promise<{ client: Client; drop: () => void }> {
+  return serveRoutes(context, (router) => router.service(JobService, service), options);
+}
+
+/** Serves a part of ArtifactService in the same way. */
+export function serveArtifacts(
+  context: TestContext,
+  service: Partial<ServiceImpl<typeof ArtifactService>>,
+): Promise<{ client: Client; drop: () => void }> {
+  return serveRoutes(context, (router) => router.service(ArtifactService, service));
+}
+
+async function serveRoutes(
+  context: TestContext,
+  route: (router: ConnectRouter) => void,
+  options: ClientOptions = {},
+): Promise<{ client: Client; drop: () => void }> {
   const sessions = new Set<ServerHttp2Session>();
-  const routes = connectNodeAdapter({ routes: (router) => router.service(JobService, service) });
+  const routes = connectNodeAdapter({ routes: route });
   const server: Http2Server = createServer(routes);
   server.on("session", (session) => sessions.add(session));
   server.listen(0, "127.0.0.1");
