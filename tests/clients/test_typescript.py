@@ -3,14 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.clients.dev_server import DevServer
 from tests.clients.example import assert_whole_history
 from tests.clients.toolbox import ROOT, path_of, run
 
 
-def test_the_typescript_client_passes_its_tests(
-    typescript_folder: Path, server: DevServer
-) -> None:
+# It is built first, and its fakes keep a small machine busy.
+@pytest.mark.timeout(300)
+def test_the_typescript_client_passes_its_tests(typescript_folder: Path, server: DevServer) -> None:
     tests = [path_of("node"), "--test", "--test-reporter", "tap", "dist/test/"]
     printed = run(tests, folder=typescript_folder, JOBPLANE_ADDRESS=server.address)
     assert "# skipped 0" in printed
