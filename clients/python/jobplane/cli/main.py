@@ -49,6 +49,7 @@ COMMANDS = {
     "compare": ("again", "Show metrics of jobs side by side."),
     "artifacts": ("artifacts", "List, get, print and verify the artifacts of a job."),
     "datasets": ("datasets", "Name uploaded content by id and version."),
+    "models": ("models", "Show trained models, and move them between stages."),
     "schedules": ("schedules", "Submit jobs by the clock."),
     "queues": ("queues", "Show queues, and open, cordon or close them."),
     "quota": ("quota", "Show and set the limits of a project."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobplane.cli.lines import line_of, metrics_text
-from jobplane.cli.safe import Safe, safe, styled
+from jobplane.cli.safe import Safe, folded, safe, styled
 from jobplane.cli.session import plain
 from jobplane.cli.units import clock, number
 from jobplane.v1 import event_pb2
@@ -32,6 +33,8 @@ COLORS = {
     "AWAITING_INPUT": "magenta",
 }
 LABEL_WIDTH = 12
+# Where the text of a line begins, after time and label.
+TEXT_AT = LABEL_WIDTH + 9
 
 
 class Screen(Protocol):
@@ -211,7 +214,8 @@ class LiveScreen(QuietScreen):
             self._bar.stop()
         self._bar = self._task = None
 
-    def _print(self, text: Safe) -> None:
+    def _print(self, line: Safe) -> None:
+        text = folded(line, shutil.get_terminal_size().columns, indent=TEXT_AT)
         if self._bar is None:
             self._session.write(text)
             return
