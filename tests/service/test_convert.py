@@ -1,6 +1,7 @@
 """Converters: what goes through them comes out the same."""
 
 import json
+import tracemalloc
 from dataclasses import fields, replace
 from datetime import UTC
 
@@ -287,12 +288,28 @@ def test_an_event_of_a_new_job_with_an_old_id_is_not_taken_for_the_old_one():
 
 
 def test_the_cache_forgets_the_oldest_when_it_is_full():
-    cache = EventCache(300)
+    cache = EventCache(5_000)
     first = cache.encode(submitted(JOB))
+    assert cache.encode(submitted(JOB)) is first
     for number in range(2, 20):
         cache.encode(replace(submitted(JOB), sequence=number))
-    assert cache._bytes <= 300
+    assert cache._bytes <= 5_000
     assert cache.encode(submitted(JOB)) is not first
+
+
+def test_the_cache_holds_no_more_memory_than_it_may():
+    cache = EventCache(500_000)
+    tracemalloc.start()
+    try:
+        for number in range(1, 3000):
+            job_id = f"job-{number}"
+            progress = Progress(0.5, "work", "going on")
+            cache.encode(replace(submitted(JOB), job_id=job_id, sequence=number))
+            cache.encode(replace(submitted(JOB), job_id=job_id, sequence=0, payload=progress))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 600_000
 
 
 def test_a_batch_with_progress_first_never_promises_what_comes_after_it():

@@ -22,6 +22,8 @@ _EVENT_TAG = bytes(
 )
 # Room for the cursor and the lengths around the events of one frame.
 _OVERHEAD = 32
+# What an entry of the cache takes besides its bytes: mostly more than they do.
+_ENTRY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,13 @@ class EncodedFrame:
 
 
 class EventCache:
-    """Encoded events, the latest ones, up to a size."""
+    """Encoded events, the latest ones, up to a size in memory."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
         # An entry keeps its ephemeral event alive, so that its identity stays its own.
-        self._entries: OrderedDict[object, tuple[JobEvent, bytes]] = OrderedDict()
+        self._entries: OrderedDict[object, tuple[JobEvent | None, bytes]] = OrderedDict()
 
     def encode(self, event: JobEvent) -> bytes:
         """Give the event as one element of a frame's list, tag and length included."""
@@ -53,11 +55,11 @@ class EventCache:
         return data
 
     def _keep(self, key: object, event: JobEvent, data: bytes) -> None:
-        self._entries[key] = (event, data)
-        self._bytes += len(data)
+        self._entries[key] = (event if event.is_ephemeral else None, data)
+        self._bytes += len(data) + _ENTRY_BYTES
         while self._bytes > self._max_bytes:
             _, (_, oldest) = self._entries.popitem(last=False)
-            self._bytes -= len(oldest)
+            self._bytes -= len(oldest) + _ENTRY_BYTES
 
 
 def _key(event: JobEvent) -> object:
