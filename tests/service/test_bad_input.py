@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from jobplane.service.convert.frame import varint
+from jobplane.service.rpc import decoding
 from jobplane.v1 import job_service_pb2 as wire
 from jobplane.v1 import spec_pb2
 from tests.service.test_wire_scan import SPEC_FIELD, UNKNOWN, delimited, member
@@ -89,12 +90,31 @@ def test_all_violations_come_at_once(server):
     assert set(fields) == {"project", "priority", "queue", "job_id"}
 
 
-def test_ten_thousand_labels_are_refused_and_counted(server):
-    made = request(labels={f"UPPER {n}": "v" for n in range(10_000)})
+def test_many_bad_labels_are_refused_and_counted(server):
+    made = request(labels={f"UPPER {n}": "v" for n in range(900)})
     refused = server.refusal(SUBMIT, made)
     assert refused.reason == "INVALID_SPEC"
-    assert int(refused.metadata["omitted_violations"]) > 9_000
+    assert int(refused.metadata["omitted_violations"]) > 700
     assert len(refused.trailers["grpc-status-details-bin"]) <= 6 * 1024
+
+
+@pytest.mark.parametrize("key", ["UPPER {}", "lower-{}"])
+def test_the_check_of_ten_thousand_labels_ends_at_the_first_mistake(server, monkeypatch, key):
+    checked = []
+    validator = decoding._validator
+
+    class Noting:
+        def collect_violations(self, message, *, fail_fast):
+            found = validator.collect_violations(message, fail_fast=fail_fast)
+            checked.append((fail_fast, len(found)))
+            return found
+
+    monkeypatch.setattr(decoding, "_validator", Noting())
+    made = request(labels={key.format(n): "v" for n in range(10_000)})
+    refused = server.refusal(SUBMIT, made)
+    assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_SPEC")
+    assert refused.fields[0].startswith("labels")
+    assert checked == [(True, 1)]
 
 
 def test_a_spec_of_3_9_mib_is_too_large(server):

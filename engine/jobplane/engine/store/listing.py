@@ -5,9 +5,12 @@ or almost all. The first want to be found and then sorted, the others to be met 
 along the order. So each condition that has an index is first asked for a few of its rows.
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, true
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, select, true
 
 from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.status import JobStatus
@@ -18,6 +21,7 @@ from jobplane.engine.query.token import Key
 from jobplane.engine.store.codec import job_from_row
 from jobplane.engine.store.filter import (
     JOBS,
+    Target,
     after_key,
     compile_filter,
     order_clauses,
@@ -45,6 +49,9 @@ _INDEXED = frozenset(
     }
 )
 
+# Fields with an index that serves a range of their values.
+_SORTED = {"priority": 0, "create_time": 0, "update_time": 0, "display_name": ""}
+
 _UNFINISHED = [status.value for status in JobStatus if not status.is_terminal]
 
 # Not `:`, which would read every value under the key.
@@ -61,7 +68,22 @@ def page(
     limit: int,
 ) -> list[Job]:
     """Jobs of a project ("-" means all) in their order, from the start or after a key."""
-    statement = select(jobs).where(compile_filter(expression))
+    if project == "-" and order.field != "create_time":
+        # The other orders have an index by project only.
+        pages = [
+            page(
+                connection,
+                project=one,
+                expression=expression,
+                order=order,
+                after=after,
+                limit=limit,
+            )
+            for one in _projects(connection)
+        ]
+        merged = heapq.merge(*pages, key=order.key_of, reverse=order.descending)
+        return list(islice(merged, limit))
+    statement = select(jobs).where(compile_filter(expression, _along(order)))
     if after is not None:
         statement = statement.where(after_key(order, after))
     statement = statement.order_by(*order_clauses(order)).limit(limit)
@@ -83,6 +105,32 @@ def any_unfinished(connection: Connection, *, project: str, expression: Expressi
     return connection.execute(query.limit(1)).first() is not None
 
 
+def _projects(connection: Connection) -> Iterator[str]:
+    """Each project that has a job, by one step in an index."""
+    last = ""
+    while True:
+        query = select(func.min(jobs.c.project)).where(jobs.c.project > last)
+        found = connection.execute(query).scalar_one()
+        if found is None:
+            return
+        last = found
+        yield last
+
+
+def _along(order: Order) -> Target:
+    """Where fields are stored, for a walk along an order.
+
+    Ranges of other fields are hidden from the planner: an index that serves one that most jobs
+    are in would have it sort them all.
+    """
+    hidden: dict[str, Column[object]] = {
+        name: func.coalesce(JOBS.columns[name], least)  # type: ignore[misc]  # compared like a column
+        for name, least in _SORTED.items()
+        if name != order.field
+    }
+    return replace(JOBS, columns={**JOBS.columns, **hidden})
+
+
 def _in_project(column: ColumnElement[str], project: str) -> ColumnElement[bool]:
     return true() if project == "-" else column == project
 
@@ -92,7 +140,7 @@ def _few(
 ) -> Select[int] | None:
     """Keys of all rows of a condition that few rows fulfil."""
     conditions = expression.terms if isinstance(expression, And) else (expression,)
-    if len(conditions) == 1 and order.field == "create_time" and _has_sorted_index(conditions[0]):
+    if len(conditions) == 1 and _is_met_in_order(conditions[0], order):
         return None
     for rows in _selections(conditions, project):
         bounded = rows.limit(FEW + 1).subquery()
@@ -102,17 +150,24 @@ def _few(
     return None
 
 
-def _has_sorted_index(condition: Expression) -> bool:
-    return (
-        isinstance(condition, Comparison)
-        and _is_equality(condition)
-        and not condition.is_prefix
-        and condition.field.name not in JOBS.groups
-    )
+def _is_met_in_order(condition: Expression, order: Order) -> bool:
+    """Whether one index has the rows of a condition, and has them in this order."""
+    if not isinstance(condition, Comparison) or condition.is_prefix:
+        return False
+    if condition.field.name == order.field:
+        return _is_range(condition)
+    is_group = condition.field.name in JOBS.groups
+    return order.field == "create_time" and _is_equality(condition) and not is_group
 
 
 def _is_equality(condition: Comparison) -> bool:
     return condition.operator is Operator.EQ and condition.field.name in _INDEXED
+
+
+def _is_range(condition: Comparison) -> bool:
+    if condition.field.name == "display_name":
+        return condition.is_prefix and condition.operator is Operator.EQ
+    return condition.field.name in _SORTED and condition.operator in _RANGES
 
 
 def _selections(conditions: Sequence[Expression], project: str) -> Iterator[Select[int]]:
@@ -124,7 +179,7 @@ def _selections(conditions: Sequence[Expression], project: str) -> Iterator[Sele
             case Comparison(operator=operator) if condition.field.is_map:
                 if operator in _RANGES:
                     yield select_owners(condition)
-            case Comparison() if _is_equality(condition):
+            case Comparison() if _is_equality(condition) or _is_range(condition):
                 in_project = _in_project(jobs.c.project, project)
                 yield select(jobs.c.pk).where(in_project, compile_filter(condition))
             case _:

@@ -84,8 +84,12 @@ def check_size(message: Message, path: str = "") -> None:
 
 _validator = protovalidate.Validator()
 
-# Rules cost time by element: in a larger message the first violation has to do.
+# Rules cost time by element: in a message of more than so many, or of more bytes, the first
+# violation has to do, or the check would hold up all other calls.
+_MAX_ELEMENTS_FOR_ALL = 1_000
 _MAX_BYTES_FOR_ALL = 192 * 1024
+# A smaller message is not looked through for its number of elements.
+_FEW_BYTES = 8 * 1024
 # More than this never fit into an error; of the others only the number is told.
 _MAX_TOLD = 200
 _UNTOLD = Violation("", "is one more violation")
@@ -93,13 +97,33 @@ _UNTOLD = Violation("", "is one more violation")
 
 def rule_violations(message: Message) -> list[Violation]:
     """Every rule of the contract that the message breaks; of a very large one, the first."""
-    is_large = message.ByteSize() > _MAX_BYTES_FOR_ALL
-    found = _validator.collect_violations(message, fail_fast=is_large)
+    found = _validator.collect_violations(message, fail_fast=_is_large(message))
     root = descriptor_of(message)
     told = [_violation(one.proto, root) for one in found[:_MAX_TOLD]]
     fields = {violation.field for violation in told}
     told += [one for one in time_violations(message) if one.field not in fields]
     return told + [_UNTOLD] * (len(found) - len(found[:_MAX_TOLD]))
+
+
+def _is_large(message: Message) -> bool:
+    size = message.ByteSize()
+    if size <= _FEW_BYTES:
+        return False
+    return size > _MAX_BYTES_FOR_ALL or elements_of(message) > _MAX_ELEMENTS_FOR_ALL
+
+
+def elements_of(message: Message) -> int:
+    """How many entries of lists and maps a message holds, at any depth."""
+    count = 0
+    for field, value in message.ListFields():
+        if field.is_repeated:
+            count += len(value)
+            if field.message_type is None or field.message_type.GetOptions().map_entry:
+                continue
+            count += sum(elements_of(item) for item in value)
+        elif field.message_type is not None:
+            count += elements_of(value)
+    return count
 
 
 def _violation(proto: Any, root: Descriptor) -> Violation:
