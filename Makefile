@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.synced
 TEMPORAL ?= github.com/temporalio/cli/cmd/temporal@v1.5.1
-BENCHES ?= plane scale scheduler artifacts trade_audit answer_run
+BENCHES ?= plane scale streams scheduler artifacts trade_audit answer_run
 export JOBPLANE_GEN_PYTHON ?= .venv-gen/bin/python
 
 .PHONY: help demo dev test check lint format types gen docs bench bench-peers robust clean sync

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 
 import grpc
 
+from jobplane.v1 import event_pb2
 from jobplane.v1 import job_service_pb2 as wire
 from jobplane.v1 import job_service_pb2_grpc as stubs
 
@@ -50,6 +51,18 @@ class Bare(stubs.JobServiceServicer):
     async def SubmitJob(self, request: object, context: object) -> wire.SubmitJobResponse:  # noqa: N802, ARG002
         """An empty answer."""
         return wire.SubmitJobResponse()
+
+    async def WatchJob(  # noqa: N802
+        self,
+        request: wire.WatchJobRequest,
+        context: object,  # noqa: ARG002
+    ) -> AsyncIterator[wire.WatchJobResponse]:
+        """As many frames as the cursor says, each of the size of one event."""
+        event = event_pb2.JobEvent(job=f"projects/bench/jobs/{'0' * 36}", sequence=1, attempt=1)
+        event.metric_reported.values["value"] = 1.0
+        frame = wire.WatchJobResponse(cursor=1, events={"events": [event]})
+        for _ in range(request.after_sequence):
+            yield frame
 
 
 async def serve_bare() -> None:
