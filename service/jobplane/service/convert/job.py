@@ -31,6 +31,8 @@ _WAITS = EnumMap(wire.WaitReason, WaitReason, "WAIT_REASON_")
 _CATEGORIES = EnumMap(wire.FailureCategory, FailureCategory, "FAILURE_CATEGORY_")
 _ACTIONS = EnumMap(wire.InputRequest.DefaultAction, DefaultAction, "DEFAULT_ACTION_")
 
+_NO_USAGE = Usage()
+
 # The nearest code that a failure of the work would have as a failure of a call.
 _CODES = {
     FailureCategory.USER_CODE: code_pb2.UNKNOWN,
@@ -46,7 +48,7 @@ _CODES = {
 
 def job_to_wire(job: Job, *, full: bool = True) -> wire.Job:
     """Give the job; without spec and result unless `full`."""
-    message = wire.Job(
+    return wire.Job(
         name=job.name,
         job_id=job.job_id,
         project=job.project,
@@ -71,7 +73,7 @@ def job_to_wire(job: Job, *, full: bool = True) -> wire.Job:
         creator=job.creator,
         schedule=job.schedule,
         origin_job=job.origin_job,
-        usage=usage_to_wire(job.usage) if job.usage != Usage() else None,
+        usage=usage_to_wire(job.usage) if job.usage != _NO_USAGE else None,
         engine_refs=dict(job.engine_refs),
         engine_version=job.engine_version,
         input_digest=job.input_digest,
@@ -81,12 +83,9 @@ def job_to_wire(job: Job, *, full: bool = True) -> wire.Job:
         finish_time=timestamp_to_wire(job.finished_at),
         expire_time=timestamp_to_wire(job.expires_at),
         heartbeat_time=timestamp_to_wire(job.heartbeat_at),
+        spec=spec_to_wire(job.spec) if full else None,
+        result=result_to_wire(job.result, job.kind) if full and job.result else None,
     )
-    if full:
-        message.spec.CopyFrom(spec_to_wire(job.spec))
-        if job.result is not None:
-            message.result.CopyFrom(result_to_wire(job.result, job.kind))
-    return message
 
 
 def result_to_wire(result: JobResult, kind: str) -> spec_pb2.JobResult:

@@ -32,16 +32,22 @@ BUILT_IN_KINDS = frozenset(
 )
 
 _CONDITIONS = EnumMap(wire.Dependency.Condition, Condition, "CONDITION_")
-_POLICY_SPANS = (
-    "queue_timeout",
-    "attempt_timeout",
-    "total_timeout",
-    "initial_backoff",
-    "max_backoff",
-    "cancel_grace",
-    "checkpoint_interval",
-    "retention",
+# Names of the spans of a policy, here and on the wire.
+_POLICY_SPANS: Any = tuple(
+    (f"{name}_s", name)
+    for name in (
+        "queue_timeout",
+        "attempt_timeout",
+        "total_timeout",
+        "initial_backoff",
+        "max_backoff",
+        "cancel_grace",
+        "checkpoint_interval",
+        "retention",
+    )
 )
+_NO_POLICY = RunPolicy()
+_NO_RESOURCES = Resources()
 
 
 def spec_from_wire(spec: wire.JobSpec) -> JobSpec:
@@ -53,8 +59,10 @@ def spec_from_wire(spec: wire.JobSpec) -> JobSpec:
         schema_version=version,
         display_name=spec.display_name,
         inputs={role: input_from_wire(ref) for role, ref in spec.inputs.items()},
-        policy=policy_from_wire(spec.policy),
-        resources=resources_from_wire(spec.resources),
+        policy=policy_from_wire(spec.policy) if spec.HasField("policy") else _NO_POLICY,
+        resources=resources_from_wire(spec.resources)
+        if spec.HasField("resources")
+        else _NO_RESOURCES,
         depends_on=tuple(dependency_from_wire(one) for one in spec.depends_on),
     )
 
@@ -64,12 +72,10 @@ def spec_to_wire(spec: JobSpec) -> wire.JobSpec:
     message = wire.JobSpec(
         display_name=spec.display_name,
         inputs={role: input_to_wire(ref) for role, ref in spec.inputs.items()},
+        policy=policy_to_wire(spec.policy) if spec.policy != _NO_POLICY else None,
+        resources=resources_to_wire(spec.resources) if spec.resources != _NO_RESOURCES else None,
         depends_on=[dependency_to_wire(one) for one in spec.depends_on],
     )
-    if spec.policy != RunPolicy():
-        message.policy.CopyFrom(policy_to_wire(spec.policy))
-    if spec.resources != Resources():
-        message.resources.CopyFrom(resources_to_wire(spec.resources))
     if spec.kind in BUILT_IN_KINDS:
         fill_member(message, spec.kind, spec.params)
     else:
@@ -135,9 +141,9 @@ def input_to_wire(ref: InputRef) -> wire.ArtifactRef:
 def policy_from_wire(policy: wire.RunPolicy) -> RunPolicy:
     """Give the policy; what is unset is None."""
     spans: Any = {
-        f"{name}_s": duration_from_wire(getattr(policy, name))
-        for name in _POLICY_SPANS
-        if policy.HasField(name)  # type: ignore[arg-type]  # names of the tuple above
+        ours: duration_from_wire(getattr(policy, name))
+        for ours, name in _POLICY_SPANS
+        if policy.HasField(name)
     }
     return RunPolicy(
         **spans,
@@ -155,7 +161,11 @@ def policy_from_wire(policy: wire.RunPolicy) -> RunPolicy:
 
 def policy_to_wire(policy: RunPolicy) -> wire.RunPolicy:
     """Give the policy as it goes out."""
-    spans: Any = {name: duration_to_wire(getattr(policy, f"{name}_s")) for name in _POLICY_SPANS}
+    spans: Any = {
+        name: duration_to_wire(seconds)
+        for ours, name in _POLICY_SPANS
+        if (seconds := getattr(policy, ours)) is not None
+    }
     return wire.RunPolicy(
         **spans,
         max_attempts=policy.max_attempts or 0,
