@@ -11,10 +11,12 @@ JOBS = "JOBPLANE_ROBUST_JOBS"
 MIB = 1 << 20
 
 
-def _assert_nothing_left(data: Path, *, isolated: int, threaded: int, memory_mib: int) -> None:
+def _assert_nothing_left(
+    data: Path, *, isolated: int, threaded: int, memory_mib: int, warm_up: int = 150
+) -> None:
     with leaks.serving(data) as (address, pid):
         # Caches, pools and spare children fill up once.
-        leaks.run_jobs(address, isolated=12, threaded=150)
+        leaks.run_jobs(address, isolated=12, threaded=warm_up)
         before = leaks.at_rest(pid)
         leaks.run_jobs(address, isolated=isolated, threaded=threaded)
         after = leaks.back_at(pid, before)
@@ -31,7 +33,7 @@ def test_a_few_hundred_jobs_leave_nothing_behind(tmp_path: Path):
 @pytest.mark.timeout(7200)
 def test_ten_thousand_jobs_of_each_isolation_leave_nothing_behind(tmp_path: Path):
     count = int(os.environ.get(JOBS, "10000"))
-    _assert_nothing_left(tmp_path, isolated=count, threaded=count, memory_mib=24)
+    _assert_nothing_left(tmp_path, isolated=count, threaded=count, memory_mib=24, warm_up=3000)
 
 
 def test_a_descriptor_more_is_seen():
