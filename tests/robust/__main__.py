@@ -39,6 +39,7 @@ def main() -> int:
         cancels=options.cancels,
         depends=options.depends,
         calm_s=options.calm,
+        grace_s=options.grace,
         shapes=frozenset(options.shapes.split()),
         failpoints=tuple(options.failpoint),
         say=_say,
@@ -61,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=float, default=1.0)
     parser.add_argument("--cancels", type=float, default=0.2)
     parser.add_argument("--calm", type=float, default=0.0)
+    parser.add_argument("--grace", type=float, default=0.0)
     parser.add_argument("--depends", type=float, default=0.2)
     parser.add_argument("--shapes", default="", metavar="NAMES")
     parser.add_argument("--failpoint", action="append", default=[], metavar="NAME:exit@N")

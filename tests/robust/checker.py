@@ -9,6 +9,7 @@ from tests.robust import (
     leavings,
     promises,
     purges,
+    retention,
     schedulers,
     watching,
 )
@@ -85,6 +86,11 @@ PROMISES = (
         purges.PROMISE,
         "What was deleted is gone for good, with all that was its own.",
         (purges.deletes_hold, purges.the_purged_stay_gone),
+    ),
+    Promise(
+        retention.PROMISE,
+        "What somebody needs is kept, and what nobody needs any more is not.",
+        (retention.nothing_needed_is_lost, retention.nothing_expired_stays),
     ),
     Promise(
         "P11",

@@ -16,6 +16,7 @@ FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
 DELETES = 0.05
+INPUTS = 0.1
 # A job waits for some of so many that came last.
 RECENT = 12
 CONDITIONS = (
@@ -57,6 +58,9 @@ def submit_request(
     key = f"{room.rng.getrandbits(64):016x}"
     spec = job_spec(shape, room.rng)
     spec.depends_on.extend(depends_on)
+    if room.uploads and room.rng.random() < INPUTS:
+        digest = room.rng.choice(room.uploads[-RECENT:])
+        spec.inputs["data"].artifact = f"projects/{PROJECT}/artifacts/{digest}"
     body = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()[:16]
     labels = {"shape": shape.name, "body": body, "key": key}
     return wire.SubmitJobRequest(project=PROJECT, spec=spec, idempotency_key=key, labels=labels)
@@ -180,12 +184,14 @@ async def uploader(room: Room) -> None:
         data = room.rng.randbytes(room.rng.randint(1, 60_000))
         digest = hashlib.sha256(data).hexdigest()
         for _ in range(room.rng.choice((1, 1, 2))):
-            await room.insist(
+            operation = await room.insist(
                 room.artifacts.UploadArtifact,
                 lambda data=data, digest=digest: _upload(data, digest),
                 verb="upload",
                 body=digest,
             )
+            if operation.is_ok:
+                room.uploads.append(digest)
         await room.pause(0.05, 0.3)
 
 

@@ -5,6 +5,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.clients import answerer, reader, submit_request, submitter, uploader
 from tests.robust.history import History, acknowledged
 from tests.robust.purges import deleted
-from tests.robust.record import PROJECT, Record, read_record
+from tests.robust.record import PROJECT, Record, leftover, read_record
 from tests.robust.room import Room, job_name
 from tests.robust.schedulers import pause_schedules, scheduler
 from tests.robust.server import Server
@@ -37,6 +38,8 @@ FAILPOINT_LIVES = 3
 # What a calm brings, and how long it is at most.
 CALM_JOBS = 60
 CALM_MOST_S = 60.0
+# Lives of a run with a short grace, in graces: content goes two looks after its last use.
+GRACES = (2.0, 3.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,9 @@ class Plan:
     watches_s: float = 6.0
     # How long there is load without kills before the drain; longer where little comes of it.
     calm_s: float = 0.0
+    # When it is not 0, content that nobody needs is collected so soon, lives are long enough
+    # for that, and nothing but kills troubles them.
+    grace_s: float = 0.0
     # How long the disk is full before the drain.
     full_s: float = 0.5
     # Jobs that sit still through the drain, and jobs in processes for each second of load.
@@ -86,9 +92,13 @@ async def run(plan: Plan) -> Outcome:
     shutil.rmtree(plan.folder, ignore_errors=True)
     data = plan.folder / "data"
     data.mkdir(parents=True)
-    history = History(seed=plan.seed, began_at=time.time())
+    history = History(seed=plan.seed, began_at=time.time(), grace_s=plan.grace_s)
     server = Server(
-        data=data, history=history, clock=lambda: time.monotonic() - began, plant=plan.plant
+        data=data,
+        history=history,
+        clock=lambda: time.monotonic() - began,
+        plant=plan.plant,
+        grace_s=plan.grace_s,
     )
     await server.open()
     room = Room(port=server.port, seed=plan.seed, history=history, began=began)
@@ -102,9 +112,11 @@ async def run(plan: Plan) -> Outcome:
         await _die_at_failpoints(plan, server)
         await server.start()
         await _rest(plan, room)
-        await server.fill_disk(plan.full_s)
+        if not plan.grace_s:
+            await server.fill_disk(plan.full_s)
         await _drain(plan, room)
         await _look_again(plan, room)
+        await _collected(plan, data)
         await room.close()
         await server.stop()
     finally:
@@ -135,19 +147,22 @@ async def _kill_again_and_again(plan: Plan, server: Server) -> None:
             await server.start()
             await asyncio.sleep(rng.uniform(0.2, 0.8))
             await server.stop()
-        await _live(kill, server, rng)
+        await _live(kill, server, rng, grace_s=plan.grace_s)
         await server.kill()
         if (kill + 1) % 20 == 0:
             plan.say(f"{kill + 1} kills at {server.life.ended:.0f} s")
 
 
-async def _live(kill: int, server: Server, rng: random.Random) -> None:
+async def _live(kill: int, server: Server, rng: random.Random, *, grace_s: float) -> None:
     """One life up to the kill; some are troubled before they end."""
     if kill % EARLY_EVERY == EARLY_EVERY // 2:
         await server.fork()
         await asyncio.sleep(rng.uniform(0.0, 0.12))
         return
     await server.start()
+    if grace_s:
+        await asyncio.sleep(rng.uniform(*GRACES) * grace_s)
+        return
     if kill % CHILD_KILL_EVERY == CHILD_KILL_EVERY // 2:
         await asyncio.sleep(rng.uniform(0.5, 1.0))
         server.kill_a_child(rng)
@@ -164,6 +179,15 @@ async def _die_at_failpoints(plan: Plan, server: Server) -> None:
         for _ in range(FAILPOINT_LIVES):
             if await server.fork_and_die(failpoint, within_s=FAILPOINT_WITHIN_S):
                 break
+
+
+async def _collected(plan: Plan, data: Path) -> None:
+    """Give retention the time that it needs."""
+    if plan.grace_s:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(plan.stall_s):
+                while await asyncio.to_thread(leftover, data):  # noqa: ASYNC110  no event tells
+                    await asyncio.sleep(0.2)
 
 
 async def _rest(plan: Plan, room: Room) -> None:
@@ -245,4 +269,6 @@ async def _look_again(plan: Plan, room: Room) -> None:
     sample = room.rng.sample(kept, min(20, len(kept)))
     for job_id in sample:
         room.spawn(watch(room, job_id, purpose="late", after=0))
+    # Each is in the history once it has begun.
+    await asyncio.sleep(0)
     await _wait_watches(plan, room)

@@ -117,6 +117,8 @@ class History:
     seed: int = 0
     # Wall time of the start, by which schedules go.
     began_at: float = 0.0
+    # When it is not 0, content that nobody needs is collected so soon.
+    grace_s: float = 0.0
     operations: list[Operation] = field(default_factory=list)
     watches: list[Watch] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
@@ -131,6 +133,7 @@ class History:
             head = {
                 "seed": self.seed,
                 "began_at": self.began_at,
+                "grace_s": self.grace_s,
                 "drain_began": self.drain_began,
                 "drained": self.drained,
                 "log_lines": self.log_lines,

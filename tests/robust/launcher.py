@@ -1,9 +1,10 @@
 """Starts servers for the harness: one life after another, each a fork of a warm process.
 
-`python -m tests.robust.launcher [--plant NAME]` reads its modules once, then starts a server
-for every line on stdin, `{"arguments": [...], "environment": {...}}`, and says on stdout what
-becomes of it. So a restart costs what the server itself needs, not what Python needs to read
-modules. The fork is safe because nothing was started here yet: no thread, no channel, no loop.
+`python -m tests.robust.launcher [--plant NAME] [--grace S]` reads its modules once, then
+starts a server for every line on stdin, `{"arguments": [...], "environment": {...}}`, and says
+on stdout what becomes of it. So a restart costs what the server itself needs, not what Python
+needs to read modules. The fork is safe because nothing was started here yet: no thread, no
+channel, no loop.
 """
 
 import gc
@@ -21,7 +22,7 @@ from alembic import command
 from jobplane.engine.kinds.probe import work
 from jobplane.service import __main__ as service
 from jobplane.service import channelz, reflection
-from tests.robust import fast_schedules
+from tests.robust import fast_schedules, short_grace
 from tests.robust.planted import plant
 
 # What a server reads on its way up: it must be in this process for a fork to have it.
@@ -30,6 +31,8 @@ WARM = (command, work, channelz, reflection, sqlalchemy.dialects.sqlite, uvicorn
 
 def main() -> None:
     fast_schedules.install()
+    if "--grace" in sys.argv:
+        short_grace.install(float(sys.argv[sys.argv.index("--grace") + 1]))
     if "--plant" in sys.argv:
         plant(sys.argv[sys.argv.index("--plant") + 1])
     assert threading.active_count() == 1

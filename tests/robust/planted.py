@@ -22,13 +22,14 @@ from jobplane.engine.domain.event import DurablePayload
 from jobplane.engine.domain.job import Job
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.intake import Intake
+from jobplane.engine.janitor import Sweep
 from jobplane.engine.scheduler import ledger
 from jobplane.engine.scheduler.dependencies import Dependencies
 from jobplane.engine.scheduler.ledger import Ledger
 from jobplane.engine.scheduler.reaper import Reaper
 from jobplane.engine.schedules import firing
 from jobplane.engine.schedules.firing import Firing
-from jobplane.engine.store import dependencies, events, jobs, keys, purge
+from jobplane.engine.store import content, dependencies, events, jobs, keys, purge
 from jobplane.engine.store.database import Database, Transaction
 from jobplane.engine.watch.feed import Feed
 from jobplane.engine.watch.hub import Hub
@@ -227,3 +228,15 @@ def fire_beside() -> None:
 def undead() -> None:
     """Answer a delete, and leave the job where it is."""
     purge.job = lambda *_, **__: None  # that is the bug
+
+
+@_bug
+def greedy_sweep() -> None:
+    """Collect content without asking who needs it."""
+    content.needed = lambda *_: set()  # that is the bug
+
+
+@_bug
+def idle_sweep() -> None:
+    """Look for content that nobody needs, and leave it there."""
+    Sweep._remove = lambda _self, _due: 0  # that is the bug

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "robust"
+_OVERDUE = (
+    "SELECT job_id FROM jobs WHERE done = 1 AND expires_us <= ?1"
+    " UNION ALL SELECT artifact_id FROM artifacts WHERE job_pk IS NULL AND expires_us <= ?1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,13 @@ class Record:
     uploads: list[ArtifactRow] = field(default_factory=list)
     # Jobs that were deleted, or purged when their retention was over.
     purged: set[str] = field(default_factory=set)
+    # Content that jobs need besides their artifacts: job, role and digest.
+    needed: list[tuple[str, str, str]] = field(default_factory=list)
+    # Digests of all content, and of that which nobody needs.
+    contents: set[str] = field(default_factory=set)
+    orphans: set[str] = field(default_factory=set)
+    # Jobs and uploads that are there though their time is over.
+    overdue: list[str] = field(default_factory=list)
     # Answers of PRAGMA integrity_check and foreign_key_check, other than "ok".
     damage: list[str] = field(default_factory=list)
     # Files of content that were never finished.
@@ -95,11 +107,39 @@ def read_record(data: Path) -> Record:
                 "SELECT job_id FROM tombstones WHERE project = ?", [PROJECT]
             )
         }
+        record.needed = [
+            tuple(row)
+            for row in connection.execute(
+                "SELECT j.job_id, c.role, c.sha256 FROM job_contents c"
+                " JOIN jobs j ON j.pk = c.job_pk"
+            )
+        ]
+        record.contents = contents(data)
+        record.orphans = record.contents - _held(connection)
+        record.overdue = [row[0] for row in connection.execute(_OVERDUE, [time.time_ns() // 1000])]
         for row in _artifacts(connection, data / "content"):
             (record.artifacts if row.job_id else record.uploads).append(row)
     incoming = data / "content" / "incoming"
     record.leftovers = sorted(path.name for path in incoming.iterdir()) if incoming.is_dir() else []
     return record
+
+
+def contents(data: Path) -> set[str]:
+    """Digests of all content in a data folder."""
+    return {path.name for path in (data / "content").glob("??/??/*")}
+
+
+def leftover(data: Path) -> bool:
+    """Whether there is content that nobody needs, or something whose time is over."""
+    with closing(sqlite3.connect(data / "jobplane.db")) as connection:
+        found = contents(data) - _held(connection)
+        return bool(found or connection.execute(_OVERDUE, [time.time_ns() // 1000]).fetchone())
+
+
+def _held(connection: sqlite3.Connection) -> set[str]:
+    tables = ("artifacts", "datasets", "job_contents")
+    query = " UNION ".join(f"SELECT sha256 FROM {table}" for table in tables)
+    return {row[0] for row in connection.execute(query)}
 
 
 def _damage(connection: sqlite3.Connection) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Room:
         self.is_open = True
         # By job id, the shape of each job that was acknowledged.
         self.shapes: dict[str, str] = {}
+        # Digests of what was uploaded, for jobs to have as their input.
+        self.uploads: list[str] = []
         self.paused: set[str] = set()
         self.processes_per_s = 0.0
         self.cancels = 0.0

@@ -33,12 +33,19 @@ class Server:
     """One server after another, each a life in the history."""
 
     def __init__(
-        self, *, data: Path, history: History, clock: Callable[[], float], plant: str = ""
+        self,
+        *,
+        data: Path,
+        history: History,
+        clock: Callable[[], float],
+        plant: str = "",
+        grace_s: float = 0,
     ) -> None:
         self._data = data
         self._history = history
         self._clock = clock
         self._plant = plant
+        self._grace_s = grace_s
         self.port = free_port()
         self._pid = 0
         self._is_gone = False
@@ -66,6 +73,8 @@ class Server:
         command = [sys.executable, "-m", "tests.robust.launcher"]
         if self._plant:
             command += ["--plant", self._plant]
+        if self._grace_s:
+            command += ["--grace", str(self._grace_s)]
         with self.log.open("ab") as log:
             self._launcher = await asyncio.create_subprocess_exec(
                 *command,

@@ -500,3 +500,27 @@ def test_artifacts_that_a_deleted_job_left_are_found(history: History, record: R
     record.jobs.clear()
     record.purged.add(JOB)
     assert _errors(history, record) == {"left_behind"}
+
+
+# Retention.
+
+
+def test_content_that_a_job_needs_and_that_is_gone_is_found(history: History, record: Record):
+    record.needed = [(JOB, "input:data", "ab" * 32)]
+    assert _errors(history, record) == {"needed_is_lost"}
+    record.contents = {"ab" * 32}
+    assert _errors(history, record) == set()
+
+
+def test_what_nobody_needs_may_stay_for_the_grace_only(history: History, record: Record):
+    record.orphans, record.overdue = {"cd" * 32}, ["job-9"]
+    assert _errors(history, record) == set()
+    history.grace_s = 1.0
+    assert _errors(history, record) == {"content_stays", "expired_stays"}
+
+
+def test_an_upload_may_go_when_its_time_is_over(history: History, record: Record):
+    history.operations.append(_operation(3, "upload", 1.0, job_id="", body="ab" * 32))
+    assert _errors(history, record) == {"upload_not_kept_once"}
+    history.grace_s = 1.0
+    assert _errors(history, record) == set()
