@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 
 from jobplane.engine.domain.errors import InvalidSpecError, ReferenceNotFoundError
@@ -11,6 +12,7 @@ from jobplane.engine.domain.job import Condition, Dependency, RunPolicy, WaitRea
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.query.page import JobQuery
 from jobplane.engine.scheduler.dependencies import PAGE
+from jobplane.engine.settings import EngineSettings
 from jobplane.engine.store import dependencies
 from jobplane.engine.store.dependencies import holds
 from tests.engine.conftest import finished, probe, running, until
@@ -219,6 +221,35 @@ def test_a_long_chain_ends_without_recursion(settings):
                 return await count(engine, "CANCELLED") == length + 1
 
             await until(all_ended, within_s=30)
+
+    run(scenario())
+
+
+@pytest.mark.robust
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("shape", ["chain", "fan"])
+def test_ten_thousand_dependents_end_in_bounded_memory(tmp_path, shape):
+    memory = psutil.Process().memory_info
+
+    async def scenario():
+        async with running(EngineSettings(tmp_path)) as (house, engine):
+            house.dispatcher.paused = True
+            first = last = await submitted(engine, probe())
+            for number in range(10_000):
+                if shape == "chain":
+                    last = await submitted(engine, after(last))
+                elif number % 100 == 0:
+                    await asyncio.gather(*(engine.submit(after(first)) for _ in range(100)))
+            before = most = memory().rss
+            await engine.cancel("demo", first.job_id, requester="me", reason="", force=False)
+
+            async def all_ended():
+                nonlocal most
+                most = max(most, memory().rss)
+                return await count(engine, "CANCELLED") == 10_001
+
+            await until(all_ended, within_s=300)
+            assert most - before < 64 * 2**20
 
     run(scenario())
 

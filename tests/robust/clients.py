@@ -15,7 +15,7 @@ RESUBMITS = 0.10
 FORCED = 0.5
 PAUSES = 0.4
 WATCHES = 0.30
-DELETES = 0.05
+DELETES = 0.15
 INPUTS = 0.1
 # A job waits for some of so many that came last.
 RECENT = 12
@@ -37,6 +37,7 @@ async def submitter(room: Room) -> None:
         request = submit_request(room, shape, depends_on=_upstreams(room))
         operation = await _submit(room, request, shape)
         if operation.is_ok and shape.retention_s is None and room.rng.random() < DELETES:
+            room.doomed.add(operation.job_id)
             room.spawn(_deleter(room, request, operation.job_id, shape))
         elif operation.is_ok and shape.retention_s is None:
             _follow(room, operation.job_id, shape)
@@ -81,7 +82,7 @@ def _upstreams(room: Room) -> list[spec_pb2.Dependency]:
 async def _deleter(room: Room, request: wire.SubmitJobRequest, job_id: str, shape: Shape) -> None:
     """Delete a job once it is over, then look for it, and try its key again."""
     look = wire.GetJobRequest(name=job_name(job_id))
-    while room.is_loading:
+    while room.is_open:
         _, seen = await room.call(room.jobs.GetJob, look, verb="get", job_id=job_id)
         if seen.done:
             delete = wire.DeleteJobRequest(name=job_name(job_id))

@@ -12,7 +12,6 @@ from pathlib import Path
 from jobplane.v1 import job_service_pb2 as wire
 from tests.robust.clients import answerer, reader, submit_request, submitter, uploader
 from tests.robust.history import History, acknowledged
-from tests.robust.purges import deleted
 from tests.robust.record import PROJECT, Record, leftover, read_record
 from tests.robust.room import Room, job_name
 from tests.robust.schedulers import pause_schedules, scheduler
@@ -265,7 +264,7 @@ async def _look_again(plan: Plan, room: Room) -> None:
     for job_id in ids:
         request = wire.GetJobRequest(name=job_name(job_id))
         await room.call(room.jobs.GetJob, request, verb="get", job_id=job_id)
-    kept = [job_id for job_id in ids if job_id not in deleted(room.history)]
+    kept = [job_id for job_id in ids if job_id not in room.doomed]
     sample = room.rng.sample(kept, min(20, len(kept)))
     for job_id in sample:
         room.spawn(watch(room, job_id, purpose="late", after=0))

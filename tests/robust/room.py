@@ -63,6 +63,8 @@ class Room:
         self.shapes: dict[str, str] = {}
         # Digests of what was uploaded, for jobs to have as their input.
         self.uploads: list[str] = []
+        # Jobs that a client is about to delete.
+        self.doomed: set[str] = set()
         self.paused: set[str] = set()
         self.processes_per_s = 0.0
         self.cancels = 0.0
