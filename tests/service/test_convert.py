@@ -35,6 +35,7 @@ from jobplane.engine.domain.job import (
 )
 from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.watch.frame import End, EndReason, Heartbeat
+from jobplane.engine.watch.set_frame import JobChange
 from jobplane.kinds.probe.v1 import probe_pb2
 from jobplane.service.convert.artifact import artifact_to_wire
 from jobplane.service.convert.event import event_to_wire
@@ -46,6 +47,7 @@ from jobplane.service.convert.scalar import (
     timestamp_from_wire,
     timestamp_to_wire,
 )
+from jobplane.service.convert.set_frame import ChangeCache
 from jobplane.service.convert.spec import spec_from_wire, spec_to_wire
 from jobplane.v1 import event_pb2, job_pb2
 from jobplane.v1 import job_service_pb2 as wire
@@ -322,3 +324,16 @@ def test_a_batch_with_progress_first_never_promises_what_comes_after_it():
 
 def test_times_keep_their_microseconds():
     assert job_to_wire(JOB).create_time.nanos == 678_901_000
+
+
+def test_the_cache_of_changes_holds_no_more_memory_than_it_may():
+    cache = ChangeCache(2_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            made = replace(JOB, job_id=f"job-{number}", labels={"at": str(number)})
+            cache.encode(JobChange(made.name, made, matches=True), full=True)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_200_000

@@ -31,6 +31,8 @@ _CHANGE_TAG = bytes(
 )
 # Room for the cursor and the lengths around the changes of one frame.
 _OVERHEAD = 1024
+# What an entry of the cache takes besides its bytes: it keeps a whole job alive.
+_ENTRY_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class EncodedSetFrame:
 
 
 class ChangeCache:
-    """Encoded changes, the latest ones, up to a size."""
+    """Encoded changes, the latest ones, up to a size in memory."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -61,10 +63,10 @@ class ChangeCache:
 
     def _keep(self, key: tuple[int, bool, bool], job: Job, data: bytes) -> None:
         self._entries[key] = (job, data)
-        self._bytes += len(data)
+        self._bytes += len(data) + _ENTRY_BYTES
         while self._bytes > self._max_bytes and len(self._entries) > 1:
             _, (_, oldest) = self._entries.popitem(last=False)
-            self._bytes -= len(oldest)
+            self._bytes -= len(oldest) + _ENTRY_BYTES
 
 
 def _encoded(change: JobChange, *, full: bool) -> bytes:
