@@ -207,6 +207,36 @@ def test_a_lost_wake_up_costs_no_event(settings):
     run(scenario())
 
 
+def test_a_young_job_is_watched_from_memory(settings):
+    async def scenario():
+        async with running(settings) as (house, engine):
+            job = (await engine.submit(probe())).job
+            await finished(engine, job)
+            house.database.read = None
+            frames = await frames_of(engine, job, after=0)
+            got = sequences(frames)
+            assert got == list(range(1, frames[-1].cursor + 1))
+            assert frames[-1].reason is EndReason.FINISHED
+            del house.database.read
+
+    run(scenario())
+
+
+def test_what_memory_missed_is_read_from_the_table(settings):
+    async def scenario():
+        async with running(settings) as (house, engine):
+            house.dispatcher.paused = True
+            job = (await engine.submit(probe())).job
+            house.hub.publish = lambda changes: None
+            await engine.cancel("demo", job.job_id, requester="me", reason="", force=False)
+            frames = await frames_of(engine, job, after=1)
+            assert frames[-1].reason is EndReason.FINISHED
+            # A cursor from the table is not ahead of anything.
+            assert await frames_of(engine, job, after=frames[-1].cursor) == frames[-1:]
+
+    run(scenario())
+
+
 def test_a_draining_server_says_so(settings):
     async def scenario():
         async with running(settings) as (house, engine):

@@ -40,6 +40,7 @@ class Watcher:
     async def read(self, server):
         """One stream, as far as it goes."""
         rng = self._world.rng
+        self.heard_at = self._world.time.elapsed
         try:
             frames = server.engine.watch(
                 PROJECT,

@@ -344,15 +344,18 @@ class Engine:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + min(timeout_s, MAX_WAIT_S)
         with self._hub.subscribed((project, job_id)) as subscription:
-            job = await self.get(project, job_id)
+            job = subscription.current or await self.get(project, job_id)
             while not is_met(job) and not self._hub.is_draining:
                 left_s = ends_at - loop.time()
                 if left_s <= 0:
+                    # What it waits for is told as it is now.
+                    job = await self.get(project, job_id)
                     break
+                subscription.meet(job)
                 await subscription.wait(left_s)
                 subscription.take(job.sequence)
-                job = await self.get(project, job_id)
-            return job, is_met(job)
+                job = subscription.current or await self.get(project, job_id)
+            return self._with_progress(job), is_met(job)
 
     async def is_ready(self) -> bool:
         """Whether the store takes writes."""

@@ -2,17 +2,17 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from jobplane.engine.domain.errors import BackendUnavailableError
 
 T = TypeVar("T")
-Arrival = tuple["asyncio.Future[Any]", "Future[Any]"]
 
 
 class Crossing:
-    """Carries results into one event loop, a batch at a time.
+    """Carries results and calls into one event loop, a batch at a time, in their order.
 
     A group commit settles many calls at once; waking the loop for each of them would cost
     more than the commit.
@@ -20,13 +20,13 @@ class Crossing:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._arrived: list[Arrival] = []
+        self._arrived: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._lock = threading.Lock()
 
     async def outcome(self, future: "Future[T]", *, timeout_s: float) -> T:
         """What the store answers; a store that does not answer is unavailable."""
         waiter: asyncio.Future[T] = self._loop.create_future()
-        future.add_done_callback(lambda done: self._arrive(waiter, done))
+        future.add_done_callback(lambda done: self.call(_settle, waiter, done))
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiter
@@ -36,9 +36,10 @@ class Crossing:
             # Of no effect once the store has begun with it.
             future.cancel()
 
-    def _arrive(self, waiter: "asyncio.Future[Any]", done: "Future[Any]") -> None:
+    def call(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Have something called in the loop; from any thread."""
         with self._lock:
-            self._arrived.append((waiter, done))
+            self._arrived.append((callback, arguments))
             is_first = len(self._arrived) == 1
         if is_first and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver)
@@ -46,12 +47,16 @@ class Crossing:
     def _deliver(self) -> None:
         with self._lock:
             arrived, self._arrived = self._arrived, []
-        for waiter, done in arrived:
-            if waiter.done():
-                continue
-            if done.cancelled():
-                waiter.cancel()
-            elif error := done.exception():
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(done.result())
+        for callback, arguments in arrived:
+            callback(*arguments)
+
+
+def _settle(waiter: "asyncio.Future[T]", done: "Future[T]") -> None:
+    if waiter.done():
+        return
+    if done.cancelled():
+        waiter.cancel()
+    elif error := done.exception():
+        waiter.set_exception(error)
+    else:
+        waiter.set_result(done.result())

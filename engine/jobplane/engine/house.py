@@ -171,11 +171,11 @@ class House:
     async def start(self) -> Engine:
         """Open the store, take up what was left, and begin to run jobs."""
         await asyncio.to_thread(self._open)
-        self.hub.start(asyncio.get_running_loop())
-        self.line_hub.start(asyncio.get_running_loop())
+        crossing = Crossing(asyncio.get_running_loop())
+        self.hub.start(crossing)
+        self.line_hub.start(crossing)
         self.board.start(asyncio.get_running_loop())
         secret = await asyncio.to_thread(self._page_token_secret)
-        crossing = Crossing(asyncio.get_running_loop())
         self.library = open_library(
             self._settings,
             database=self.database,

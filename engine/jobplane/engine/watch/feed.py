@@ -35,7 +35,7 @@ class Feed:
         latest = self._database.read_now(events.latest_revision)
         if latest <= after:
             return
-        if self._hub.watchers:
+        if self._hub.may_be_behind:
             self._wake_watchers_of_one(after)
         # A watch that begins meanwhile reads the table up to where the board goes on.
         if not self._board.watchers or latest - after > STEP_LIMIT:

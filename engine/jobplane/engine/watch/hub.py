@@ -6,14 +6,15 @@ shortcut overflowed, or that missed a wake-up, reads the table.
 
 import asyncio
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
+from jobplane.engine.crossing import Crossing
 from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job
+from jobplane.engine.watch.recent import JobKey, Past, Recent
 
-JobKey = tuple[str, str]
 # More than this many undelivered events are read again from the table.
 SHORTCUT_LIMIT = 2000
 
@@ -21,7 +22,8 @@ SHORTCUT_LIMIT = 2000
 class Subscription:
     """One watcher's interest in one job. Used only in the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_progress: bool = False) -> None:
+        self.wants_progress = wants_progress
         self._wake = asyncio.Event()
         self._events: list[JobEvent] = []
         self._overflowed = False
@@ -30,6 +32,23 @@ class Subscription:
         # Newest sequence that is known to be durable.
         self.latest = 0
         self.is_deleted = False
+
+    def recall(self, past: Past) -> None:
+        """Take what was durable before."""
+        self._events.extend(past.events)
+        self.meet(past.job)
+
+    def meet(self, job: Job) -> None:
+        """Take the job as it was read, unless a newer one was handed over meanwhile."""
+        if self.job is None or self.job.sequence < job.sequence:
+            self.job = job
+        self.latest = max(self.latest, job.sequence)
+
+    @property
+    def current(self) -> Job | None:
+        """The job, if nothing is known that is newer."""
+        job = self.job
+        return None if job is None or self.is_deleted or job.sequence < self.latest else job
 
     def offer(self, change: Change) -> None:
         """Take what became durable."""
@@ -84,19 +103,25 @@ class Hub:
     """All subscriptions of this process."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._crossing: Crossing | None = None
         self._subscriptions: dict[JobKey, set[Subscription]] = {}
+        self._recent = Recent()
         self._lock = threading.Lock()
         self.is_draining = False
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Deliver into this event loop from now on."""
-        self._loop = loop
+    def start(self, crossing: Crossing) -> None:
+        """Deliver by this crossing from now on."""
+        self._crossing = crossing
 
     @property
     def watchers(self) -> int:
         """How many subscriptions are open."""
         return sum(map(len, self._subscriptions.values()))
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether somebody could be shown less than the table holds."""
+        return bool(self._subscriptions or self._recent)
 
     @contextmanager
     def subscribed(
@@ -106,6 +131,8 @@ class Hub:
         subscription = subscription or Subscription()
         with self._lock:
             self._subscriptions.setdefault(key, set()).add(subscription)
+        if past := self._recent.of(key):
+            subscription.recall(past)
         try:
             yield subscription
         finally:
@@ -117,18 +144,18 @@ class Hub:
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Hand durable changes to their watchers; from any thread, once per commit."""
-        watched = [change for change in changes if _key(change.job) in self._subscriptions]
-        if watched:
-            self._call(self._offer, watched)
+        if changes:
+            self._call(self._offer, changes)
 
     def show(self, event: JobEvent) -> None:
         """Hand the latest progress to its watchers; from any thread."""
-        if (event.project, event.job_id) in self._subscriptions:
+        if any(one.wants_progress for one in self._of((event.project, event.job_id))):
             self._call(self._show, event)
 
     def advance(self, key: JobKey, sequence: int) -> None:
-        """Wake the watchers of a job that has newer events; from any thread."""
-        if key in self._subscriptions:
+        """Say that a job has events up to this one; from any thread."""
+        past = self._recent.of(key)
+        if key in self._subscriptions or (past and past.job.sequence < sequence):
             self._call(self._advance, key, sequence)
 
     def nudge(self, key: JobKey) -> None:
@@ -146,14 +173,15 @@ class Hub:
         for subscription in self._all():
             subscription.nudge()
 
-    def _call(self, callback: object, *arguments: object) -> None:
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[arg-type]  # ours, above
+    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        if self._crossing is not None:
+            self._crossing.call(callback, *arguments)
 
     def _offer(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            for subscription in self._of(_key(change.job)):
+            key = (change.job.project, change.job.job_id)
+            self._recent.note(key, change)
+            for subscription in self._of(key):
                 subscription.offer(change)
 
     def _show(self, event: JobEvent) -> None:
@@ -161,6 +189,9 @@ class Hub:
             subscription.show(event)
 
     def _advance(self, key: JobKey, sequence: int) -> None:
+        past = self._recent.of(key)
+        if past and past.job.sequence < sequence:
+            self._recent.forget(key)
         for subscription in self._of(key):
             subscription.advance(sequence)
 
@@ -169,6 +200,7 @@ class Hub:
             subscription.nudge()
 
     def _forget(self, key: JobKey) -> None:
+        self._recent.forget(key)
         for subscription in self._of(key):
             subscription.is_deleted = True
             subscription.nudge()
@@ -180,7 +212,3 @@ class Hub:
     def _all(self) -> list[Subscription]:
         with self._lock:
             return [one for watchers in self._subscriptions.values() for one in watchers]
-
-
-def _key(job: Job) -> JobKey:
-    return (job.project, job.job_id)

@@ -15,6 +15,8 @@ from jobplane.engine.watch.hub import Hub, Subscription
 
 PAGE = 500
 RETRY_AFTER_S = 1.0
+# Who has seen everything hears of it so soon, unless there is news by then.
+FIRST_BEAT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,9 @@ class JobStream:
         self._heard_at = _elapsed()
         self._ends_at = self._heard_at + self._max_age_s
         # Interest first, the table second: an event between the two is not missed.
-        with self._hub.subscribed(key) as subscription:
-            job = await self._source.read_job()
-            subscription.job = subscription.job or job
-            if first := self._first(job):
+        wanted = Subscription(wants_progress=not self._interest.durable_only)
+        with self._hub.subscribed(key, wanted) as subscription:
+            if first := self._first(await self._begin(subscription)):
                 yield first
             while True:
                 async for frame in self._news(subscription):
@@ -80,8 +81,16 @@ class JobStream:
                 if not self._is_behind:
                     await subscription.wait(self._patience_s())
 
+    async def _begin(self, subscription: Subscription) -> Job:
+        """The job as it is known, or as it is read where that is not enough."""
+        job, after = subscription.current, self._interest.after_sequence
+        if job is None or after is None or after > job.sequence:
+            job = await self._source.read_job()
+            subscription.meet(job)
+        return job
+
     def _first(self, job: Job) -> Frame | None:
-        """The frame that says at once where the watcher stands."""
+        """The state, for a watcher that has none."""
         after = self._interest.after_sequence
         if after is None:
             self._cursor = job.sequence
@@ -89,10 +98,8 @@ class JobStream:
         if after > job.sequence:
             raise SequenceInFutureError(after, job.sequence)
         self._cursor = after
-        self._is_behind = after < job.sequence
-        if self._is_behind or job.status.is_terminal:
-            return None
-        return self._beat(job)
+        self._heard_at += FIRST_BEAT_S - self._interest.heartbeat_s
+        return None
 
     async def _news(self, subscription: Subscription) -> AsyncIterator[Frame]:
         """Durable events in order, then the latest progress."""
