@@ -23,8 +23,8 @@ class Doubt:
         self.doubts = 0
         database._run = self._run
 
-    def _run(self, group):
-        answer = self._real(group)
+    def _run(self, group, **options):
+        answer = self._real(group, **options)
         if self.is_armed:
             self.commits += 1
             if self.commits % 2:

@@ -57,11 +57,11 @@ def faulty(fault: Fault) -> type[Database]:
     """A database of which some writes fail."""
 
     class FaultyDatabase(Database):
-        def _run(self, group: list[Any]) -> Any:
+        def _run(self, group: list[Any], *, is_joined: bool = True) -> Any:
             fails = fault.is_now()
             if fails and fault.mode == "refused":
                 raise _error()
-            answer = super()._run(group)
+            answer = super()._run(group, is_joined=is_joined)
             if fails:
                 raise _InDoubtError(_error())
             return answer

@@ -101,16 +101,20 @@ def memory_sequence() -> None:
         real(self, payload)
 
     Draft.emit = emit  # that is the bug
-    append = events.append
+    append_all = events.append_all
 
-    def replace_events(connection: Connection, job_pk: int, new: Sequence[Any]) -> Any:
-        for event in new:
-            connection.exec_driver_sql(
-                "DELETE FROM job_events WHERE job_pk = ? AND sequence = ?", (job_pk, event.sequence)
-            )
-        return append(connection, job_pk, new)
+    def replace_events(
+        connection: Connection, histories: Sequence[tuple[int, Sequence[Any]]]
+    ) -> Any:
+        for job_pk, new in histories:
+            for event in new:
+                connection.exec_driver_sql(
+                    "DELETE FROM job_events WHERE job_pk = ? AND sequence = ?",
+                    (job_pk, event.sequence),
+                )
+        return append_all(connection, histories)
 
-    events.append = replace_events
+    events.append_all = replace_events
 
 
 @_bug

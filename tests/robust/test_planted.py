@@ -30,6 +30,7 @@ EXPECTED = {
 SMALL, LARGE = 5, 25
 # Bugs that show without kills, and the sorts of jobs that show them.
 CALM = {
+    "silent_cancel": "noop long",
     "eager_dependent": "noop long failing",
     "deaf_dependent": "noop long failing",
     "skipped_fire": "noop",
@@ -71,6 +72,9 @@ def _run(folder: Path, plant: str, kills: int, *, seed: int) -> runs.Run:
         arguments += ["--kills", str(3 * kills)]
         arguments += ["--cancels", "1", "--shapes", "noop stubborn", "--processes", "3"]
         arguments += ["--depends", "0"]
+    if plant == "silent_cancel":
+        # A job that finds a free slot never waits: those that wait for another job do.
+        arguments += ["--cancels", "1", "--shapes", "noop long", "--depends", "0.8"]
     if plant in CALM:
         # They need no kill to be seen, but jobs and seconds, of which a slow machine has few.
         arguments += ["--kills", "2", "--shapes", CALM[plant], "--calm", "6"]

@@ -97,10 +97,11 @@ class SimulatedFuture(Future):
 class SimulatedDatabase(database.Database):
     """`Database` without threads: orders wait until the simulation has a group committed."""
 
-    def __init__(self, world, server, url, *, on_commit, on_end):
+    def __init__(self, world, server, url, *, on_commit, on_end, join):
         self._url = make_url(url)
         self._on_commit = on_commit
         self._on_end = on_end
+        self._join = join
         self._world = world
         self._server = server
         self._waiting = deque()

@@ -467,8 +467,8 @@ def simulated():
         logging.getLogger("jobplane").setLevel(level)
 
 
-def _database(url, *, on_commit, on_end, **_):
-    return SimulatedDatabase(_world, _world.server, url, on_commit=on_commit, on_end=on_end)
+def _database(url, *, readers, **hooks):
+    return SimulatedDatabase(_world, _world.server, url, **hooks)
 
 
 @contextmanager

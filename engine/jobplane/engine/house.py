@@ -15,7 +15,6 @@ from jobplane.engine.domain.errors import UnknownKindError
 from jobplane.engine.domain.event import JobEvent
 from jobplane.engine.domain.job import Job, JobSpec, Progress
 from jobplane.engine.domain.policy import bounds_of
-from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.intake import Intake
 from jobplane.engine.janitor import Janitor
@@ -38,7 +37,7 @@ from jobplane.engine.schedules.firing import Firing
 from jobplane.engine.schedules.ticker import Ticker
 from jobplane.engine.settings import EngineSettings
 from jobplane.engine.store import loads, shared
-from jobplane.engine.store.database import Database, sqlite_url
+from jobplane.engine.store.database import Database, Transaction, sqlite_url
 from jobplane.engine.store.migrate import migrate
 from jobplane.engine.streams import Streams
 from jobplane.engine.watch.board import Board
@@ -94,6 +93,7 @@ class House:
             self._url,
             on_commit=self._committed,
             on_end=self.dependencies.follow,
+            join=self._join,
             readers=settings.readers,
         )
         self._intake = Intake(
@@ -148,6 +148,7 @@ class House:
         self._feed = feed
         self._feed_loop = Loop(feed.step, name="feed", every_s=settings.feed_interval_s)
         self._dispatch_loop = Loop(self.dispatcher.step, name="dispatcher", every_s=0.5)
+        self._launch_loop = Loop(self.dispatcher.launch, name="launcher", every_s=0.5)
         self._dependency_loop = Loop(
             self._tell_dependents, name="dependencies", every_s=DEPENDENCY_INTERVAL_S
         )
@@ -156,6 +157,7 @@ class House:
         )
         self._loops = (
             self._dispatch_loop,
+            self._launch_loop,
             self._dependency_loop,
             self._schedule_loop,
             Loop(
@@ -285,7 +287,10 @@ class House:
         await asyncio.to_thread(self._close, grace_s)
 
     def _close(self, grace_s: float) -> None:
-        self._dispatch_loop.stop()
+        for loop in (self._dispatch_loop, self._launch_loop):
+            loop.stop()
+        # What a last commit claimed is launched to be told that the server stops.
+        self.dispatcher.launch()
         for executor in self._executors.values():
             executor.stop(grace_s)
         self.ledger.wait_settled(grace_s)
@@ -299,16 +304,19 @@ class House:
         self.landing.close()
         self.database.close()
 
+    def _join(self, transaction: Transaction) -> None:
+        self.dispatcher.join(transaction)
+
     def _committed(self, changes: Sequence[Change]) -> None:
-        """What follows a commit: watchers hear, attempts are steered, claims are made."""
+        """What follows a commit: attempts begin and are steered, watchers hear."""
+        if self.dispatcher.follow(changes):
+            self._launch_loop.wake()
         self.hub.publish(changes)
         if changes and self.board.watchers:
             self.board.note(changes)
             self._feed_loop.wake()
         self._steering.follow(changes)
-        self.dispatcher.follow(changes)
-        unblocked = self.dependencies.take_unblocked()
-        if unblocked or any(_frees_or_needs_a_slot(change) for change in changes):
+        if self.dependencies.take_unblocked() or self.dispatcher.has_missed:
             self._dispatch_loop.wake()
         if self.dependencies.is_left_over:
             self._dependency_loop.wake()
@@ -364,10 +372,3 @@ class House:
     def _watch_max_age_s(self) -> float:
         # Spread, so that watches opened together do not come back together.
         return self._settings.watch_max_age_s * (1 - self._randomness.jitter() / 5)
-
-
-def _frees_or_needs_a_slot(change: Change) -> bool:
-    before = change.before
-    if change.job.status is JobStatus.QUEUED:
-        return change.job.wait is None
-    return before is not None and before.status.is_active and not change.job.status.is_active

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,9 +39,12 @@ _LAST_WAIT_S = 5.0
 class _Live:
     """One attempt in a thread: the sink of its context, and the guard of its end."""
 
-    def __init__(self, assignment: Assignment, reports: Reports) -> None:
+    def __init__(
+        self, assignment: Assignment, reports: Reports, when_over: "Callable[[_Live], None]"
+    ) -> None:
         self.assignment = assignment
         self._reports = reports
+        self._when_over = when_over
         # Held while a report is under way and while concluding, so that the end is last.
         self._lock = threading.Lock()
         self.context: AttemptContext | None = None
@@ -78,13 +81,15 @@ class _Live:
         if (context := self.context) is not None:
             context.drain()
 
-    def conclude(self, conclusion: Conclusion, *, cpu_s: float, wait: bool) -> bool:
-        """Tell the end if nobody did; False when a report in the way makes it too early."""
+    def conclude(self, conclusion: Conclusion, *, cpu_s: float, wait: bool) -> None:
+        """Tell the end if nobody did; without a wait not while a report is in the way."""
         if not self._lock.acquire(blocking=wait):
-            return False
+            return
         try:
             if not self.is_over:
                 self.is_over = True
+                # The commit of this end can fill the slot with the next attempt.
+                self._when_over(self)
                 self._reports.concluded(
                     self.assignment, conclusion, cpu_s=cpu_s, peak_memory_bytes=0
                 )
@@ -93,7 +98,6 @@ class _Live:
             _log.exception("the end of an attempt was refused", extra=names(self.assignment))
         finally:
             self._lock.release()
-        return True
 
     @contextmanager
     def _reporting(self) -> Generator[Reports]:
@@ -204,7 +208,7 @@ class ThreadExecutor:
         """Run an attempt as soon as a thread is free."""
         if self._reports is None:
             raise RuntimeError("launch before start")
-        live = _Live(assignment, self._reports)
+        live = _Live(assignment, self._reports, self._free)
         with self._lock:
             self._live[assignment.fence] = live
         if self._stopped:
@@ -263,7 +267,7 @@ class ThreadExecutor:
     def _run(self, live: _Live) -> None:
         live.is_running = True
         if live.is_over or live.verdict is not None:
-            self._conclude(live, Broke(live.verdict or failures.killed()), cpu_s=0.0)
+            live.conclude(Broke(live.verdict or failures.killed()), cpu_s=0.0, wait=True)
             return
         began = time.thread_time()
         try:
@@ -271,7 +275,7 @@ class ThreadExecutor:
         except Exception as error:  # noqa: BLE001  see below
             _log.exception("attempt failed in the executor", extra=names(live.assignment))
             conclusion = Broke(failures.internal(error))
-        self._conclude(live, conclusion, cpu_s=time.thread_time() - began)
+        live.conclude(conclusion, cpu_s=time.thread_time() - began, wait=True)
 
     def _performed(self, live: _Live) -> Conclusion:
         assignment = live.assignment
@@ -287,11 +291,8 @@ class ThreadExecutor:
         live.begin(context, kind)
         return perform(work, parsed(kind.spec, assignment.spec.params), context)
 
-    def _conclude(
-        self, live: _Live, conclusion: Conclusion, *, cpu_s: float, wait: bool = True
-    ) -> None:
-        if not live.conclude(conclusion, cpu_s=cpu_s, wait=wait):
-            return
+    def _free(self, live: _Live) -> None:
+        """Give back the slot of an attempt that is over."""
         with self._lock:
             if self._live.get(live.assignment.fence) is live:
                 del self._live[live.assignment.fence]
@@ -331,4 +332,4 @@ class ThreadExecutor:
                 if len(self._stuck) <= self._settings.threads.max_stuck:
                     live.is_replaced = True
                     self._add_thread()
-        self._conclude(live, Broke(verdict), cpu_s=0.0, wait=False)
+        live.conclude(Broke(verdict), cpu_s=0.0, wait=False)

@@ -2,8 +2,10 @@
 
 import logging
 import math
+import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from jobplane.engine.domain.change import Change
 from jobplane.engine.domain.errors import EngineError
 from jobplane.engine.domain.job import Failure, FailureCategory, InputRef, Job, JobSpec
 from jobplane.engine.domain.standing import NO_RESOURCES
+from jobplane.engine.domain.status import JobStatus
 from jobplane.engine.executors.port import Executor
 from jobplane.engine.scheduler.fair_share import Candidate, Decision, Turns
 from jobplane.engine.scheduler.ledger import Fence, Ledger
@@ -39,7 +42,12 @@ RECONCILE_S = 5.0
 
 
 class Dispatcher:
-    """One step claims and launches; nothing is launched that is not durable as RUNNING."""
+    """Claims as part of the commits that let jobs start, and launches what is durable as RUNNING.
+
+    A job that is submitted while a slot is free, and the next one in line when an attempt ends,
+    become RUNNING in the same commit. A step asks for a commit of its own, for where slots and
+    jobs have missed each other.
+    """
 
     def __init__(
         self,
@@ -69,25 +77,85 @@ class Dispatcher:
         self._can_run = can_run
         # Guards the capacity: claims, ends and this loop come from threads of their own.
         self._lock = threading.RLock()
-        # What the present claim holds, as long as it is not durable.
+        # What the present claim holds, and what it claimed, as long as it is not durable.
         self._placed: list[Fence] = []
+        self._claimed: list[Stored] = []
+        self._to_launch: queue.SimpleQueue[Stored] = queue.SimpleQueue()
+        # Attempts that their executor does not know of yet, and its lane.
+        self._unlaunched: dict[Fence, str] = {}
+        # Nothing is claimed before the first step, which comes when all is open.
+        self._is_open = False
+        # Whether the next commit shall claim, whatever it is about.
+        self._is_asked = False
+        # Lanes in which the last claim may have left somebody waiting for want of slots.
+        self._short: set[str] = set()
         self._reconciled_s = 0.0
         self.paused = False
 
-    def step(self) -> int:
-        """Start what can be started; how many attempts were launched."""
+    def step(self) -> None:
+        """Claim what no commit has claimed on its way."""
         self._reconcile()
-        return sum(self._fill(lane, executor) for lane, executor in self._executors.items())
+        self._is_open = True
+        if not self.paused and any(self._free(lane) for lane in self._executors):
+            self._is_asked = True
+            self._database.write(lambda _: None).result(WRITE_TIMEOUT_S)
 
-    def follow(self, changes: Sequence[Change]) -> None:
-        """Give back what attempts held that are over."""
+    def join(self, transaction: Transaction) -> None:
+        """Start jobs in a commit that lets them, or that was made for it."""
+        # A group of writes that failed is run again.
+        self._give_back()
+        is_asked, self._is_asked = self._is_asked, False
+        if self.paused or not self._is_open:
+            return
+        if not is_asked and not any(_needs_or_frees_a_slot(one) for one in transaction.changes):
+            return
+        self._short.clear()
+        try:
+            transaction.loads.flush(transaction.connection)
+            for lane in self._executors:
+                self._fill(transaction, lane, self._free(lane))
+            if self._claimed:
+                failpoint.reach("claim_before_commit")
+        except BaseException:
+            # The group goes without it.
+            self._give_back()
+            raise
+
+    def follow(self, changes: Sequence[Change]) -> bool:
+        """Take what is durable as that; whether there is something to launch."""
         with self._lock:
+            self._placed.clear()
+            for stored in self._claimed:
+                self._unlaunched[_fence_of(stored.job)] = stored.lane
+                self._to_launch.put(stored)
+            self._claimed.clear()
             for change in changes:
                 before, job = change.before, change.job
                 if before is None or not before.status.is_active:
                     continue
                 if not job.status.is_active or job.attempt != before.attempt:
                     self._capacity.release((job.project, job.job_id, before.attempt))
+        if self.paused:
+            # The loop that launches may have ended.
+            self.launch()
+        return not self._to_launch.empty()
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether jobs may wait although slots have come free since the last claim."""
+        return any(self._free(lane) for lane in self._short)
+
+    def launch(self) -> None:
+        """Launch what was claimed."""
+        with suppress(queue.Empty):
+            while True:
+                stored = self._to_launch.get_nowait()
+                failpoint.reach("claim_after_commit")
+                try:
+                    self._launch(stored, self._executors[stored.lane])
+                finally:
+                    with self._lock:
+                        del self._unlaunched[_fence_of(stored.job)]
 
     def _reconcile(self) -> None:
         """Give back what attempts held that ended unseen, by the word of another server."""
@@ -96,56 +164,40 @@ class Dispatcher:
             return
         self._reconciled_s = now_s
         with self._lock:
-            for fence in [one for one in self._capacity.held if not self._ledger.is_live(one)]:
-                self._capacity.release(fence)
+            begun = {*self._placed, *self._unlaunched}
+            for fence in tuple(self._capacity.held):
+                if fence not in begun and not self._ledger.is_live(fence):
+                    self._capacity.release(fence)
 
-    def _fill(self, lane: str, executor: Executor) -> int:
-        launched = 0
-        while not self.paused and (free := min(executor.free_slots(), CLAIM_LIMIT)) > 0:
-            claimed = self._claimed(lane, free)
-            if claimed:
-                failpoint.reach("claim_after_commit")
-            for stored in claimed:
-                self._launch(stored, executor)
-            launched += len(claimed)
-            if len(claimed) < free:
-                break
-        return launched
+    def _free(self, lane: str) -> int:
+        """Slots for which nothing is claimed."""
+        with self._lock:
+            claimed = list(self._unlaunched.values()).count(lane)
+        return max(0, min(self._executors[lane].free_slots() - claimed, CLAIM_LIMIT))
 
-    def _claimed(self, lane: str, free: int) -> list[Stored]:
-        try:
-            return self._database.write(
-                lambda transaction: self._claim(transaction, lane, free)
-            ).result(WRITE_TIMEOUT_S)
-        except BaseException:
-            self._give_back()
-            raise
-        finally:
-            self._placed.clear()
-
-    def _claim(self, transaction: Transaction, lane: str, free: int) -> list[Stored]:
+    def _fill(self, transaction: Transaction, lane: str, free: int) -> None:
         """Move jobs to RUNNING: each attempt is counted before it starts."""
-        # A group of writes that failed is run again.
-        self._give_back()
-        connection = transaction.connection
-        transaction.loads.flush(connection)
+        lines = self._lines(transaction.connection, lane) if free else ()
+        begun = self._begun(transaction.connection, lines, free) if lines else []
+        if begun:
+            self._claimed += jobs.start(transaction, begun, worker=self._worker)
+        if len(begun) == free:
+            self._short.add(lane)
+
+    def _begun(
+        self, connection: Connection, lines: Sequence[Line], free: int
+    ) -> list[tuple[Stored, Change]]:
         now = self._clock.now()
-        lines = self._lines(connection, lane)
-        if not lines:
-            return []
+        begun: list[tuple[Stored, Change]] = []
         with self._lock:
             gates = Gates.held(connection, now)
             decision = self._decision(connection, lines, gates, now, free)
-            claimed: list[Stored] = []
             for line, candidate in decision.picks(free=free):
                 self._placed.append(_fence(line, candidate))
                 gates.passed(line.project, line.kind)
                 stored = jobs.stored_of(candidate.row)
-                change = lifecycle.begun(stored.job, worker=self._worker, now=now)
-                claimed.append(jobs.save(transaction, stored, change, worker=self._worker))
-        if claimed:
-            failpoint.reach("claim_before_commit")
-        return claimed
+                begun.append((stored, lifecycle.begun(stored.job, worker=self._worker, now=now)))
+        return begun
 
     def _lines(self, connection: Connection, lane: str) -> list[Line]:
         """Lines whose jobs may start here."""
@@ -191,6 +243,7 @@ class Dispatcher:
             for fence in self._placed:
                 self._capacity.release(fence)
             self._placed.clear()
+            self._claimed.clear()
 
     def _launch(self, stored: Stored, executor: Executor) -> None:
         assignment = self._assignment(stored.job)
@@ -255,9 +308,21 @@ class Dispatcher:
         )
 
 
+def _needs_or_frees_a_slot(change: Change) -> bool:
+    if change.job.status is JobStatus.QUEUED:
+        return change.job.wait is None
+    before = change.before
+    return before is not None and before.status.is_active and not change.job.status.is_active
+
+
 def _fence(line: Line, candidate: Candidate) -> Fence:
     """The attempt that a candidate's start would be."""
     return (line.project, candidate.row.job_id, candidate.row.attempt + 1)
+
+
+def _fence_of(job: Job) -> Fence:
+    """The attempt that a job is at."""
+    return (job.project, job.job_id, job.attempt)
 
 
 def _source(connection: Connection, project: str, ref: InputRef) -> Artifact | None:

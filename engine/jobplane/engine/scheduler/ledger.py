@@ -18,7 +18,7 @@ from jobplane.engine.clock import Clock, Randomness
 from jobplane.engine.content.port import ContentError, ContentPort
 from jobplane.engine.domain import lifecycle
 from jobplane.engine.domain.artifact import Artifact, ArtifactType
-from jobplane.engine.domain.attempt import Assignment, Broke, Conclusion, Intent
+from jobplane.engine.domain.attempt import Asked, Assignment, Broke, Conclusion, Intent
 from jobplane.engine.domain.change import Change, Draft
 from jobplane.engine.domain.errors import (
     BackendUnavailableError,
@@ -259,6 +259,8 @@ class Ledger:
     ) -> None:
         """End the attempt."""
         kept = self._logs.close(assignment.fence)
+        # Whatever it handed in was taken when it did.
+        shutil.rmtree(assignment.folder, ignore_errors=True)
         with self._lock:
             live = self._lives.get(assignment.fence)
             if live is not None and live.conclusion is None:
@@ -411,8 +413,8 @@ class Ledger:
             replace(job, usage=usage),
             end,
             now=now,
-            jitter=self._randomness.jitter(),
-            input_id=self._randomness.new_id(now),
+            jitter=self._randomness.jitter() if isinstance(end, Broke) else 0.0,
+            input_id=self._randomness.new_id(now) if isinstance(end, Asked) else "",
         )
 
     def _wrote(self, live: _Live, steps: int, concluded: bool, done: "Future[_Written]") -> None:
@@ -475,7 +477,6 @@ class Ledger:
             self._steering.send(live.assignment.fence, Intent.KILL)
 
     def _close(self, live: _Live) -> None:
-        shutil.rmtree(live.assignment.folder, ignore_errors=True)
         with self._settled:
             self._lives.pop(live.assignment.fence, None)
             self._settled.notify_all()

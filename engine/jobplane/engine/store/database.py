@@ -93,6 +93,10 @@ class _InDoubtError(Exception):
         self.cause = cause
 
 
+class _JoinFailedError(Exception):
+    """What wanted to be part of a group failed; the group can do without it."""
+
+
 class Database:
     """One SQLite file or one PostgreSQL database."""
 
@@ -102,11 +106,14 @@ class Database:
         *,
         on_commit: Callable[[Sequence[Change]], None],
         on_end: Callable[[Transaction], None],
+        join: Callable[[Transaction], None] = lambda _: None,
         readers: int = 8,
     ) -> None:
         self._url = make_url(url)
         self._on_commit = on_commit
         self._on_end = on_end
+        # Called last in every group, with all its changes: what it writes costs no commit.
+        self._join = join
         self._writer_engine = open_engine(self._url, read_only=False, size=1)
         self._reader_engine = open_engine(self._url, read_only=True, size=readers)
         self._checkpointer = open_engine(self._url, read_only=False, size=1)
@@ -228,11 +235,15 @@ class Database:
         # From here on a caller that gives up can't undo what it asked for.
         return [order for order in group if order.future.set_running_or_notify_cancel()]
 
-    def _commit_group(self, group: list[_Order]) -> None:
+    def _commit_group(self, group: list[_Order], *, is_joined: bool = True) -> None:
         if not group:
             return
         try:
-            changes, answers = self._run(group)
+            changes, answers = self._run(group, is_joined=is_joined)
+        except _JoinFailedError:
+            log.exception("store.join_failed", extra={"orders": len(group)})
+            self._commit_group(group, is_joined=False)
+            return
         except _InDoubtError as error:
             # It may have happened: done again, a submit without a key would make two jobs.
             for order in group:
@@ -244,7 +255,7 @@ class Database:
                 return
             # One of them can't be done, and the others must not suffer for it.
             for order in group:
-                self._commit_group([order])
+                self._commit_group([order], is_joined=is_joined)
             return
         if changes:
             self._tell(changes)
@@ -258,7 +269,9 @@ class Database:
         except Exception:
             log.exception("store.listener_failed", extra={"changes": len(changes)})
 
-    def _run(self, group: list[_Order]) -> tuple[list[Change], list[Any]]:
+    def _run(
+        self, group: list[_Order], *, is_joined: bool = True
+    ) -> tuple[list[Change], list[Any]]:
         """Run and commit a group; answers are results or refusals, in order."""
         changes: list[Change] = []
         answers: list[Any] = [None] * len(group)
@@ -278,6 +291,8 @@ class Database:
                         changes.extend(transaction.changes)
                     for place, answer in zip(places, found, strict=True):
                         answers[place] = answer
+                if is_joined:
+                    self._run_joined(Transaction(connection, changes, loads))
                 loads.flush(connection)
                 failpoint.reach("commit_before")
                 is_committing = True
@@ -287,6 +302,12 @@ class Database:
             raise
         failpoint.reach("commit_after")
         return changes, answers
+
+    def _run_joined(self, transaction: Transaction) -> None:
+        try:
+            self._join(transaction)
+        except Exception as error:
+            raise _JoinFailedError from error
 
 
 def _gathered(group: Sequence[_Order]) -> dict[Gathering[Any, Any], list[int]]:

@@ -104,6 +104,23 @@ _SAVE = Statement(
     .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
     .values({name: bindparam(name) for name in _CHANGED})
 )
+_STARTED = [
+    "status",
+    "sequence",
+    "attempt",
+    "updated_us",
+    "started_us",
+    "heartbeat_us",
+    "due_us",
+    "state",
+    "progress",
+    "worker",
+]
+_START = Statement(
+    update(jobs)
+    .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
+    .values({name: bindparam(name) for name in _STARTED})
+)
 _UNCHANGED = Statement(
     select(jobs.c.pk)
     .where(jobs.c.pk == bindparam("of_pk"), jobs.c.sequence == bindparam("of_sequence"))
@@ -285,6 +302,33 @@ def save(transaction: Transaction, stored: Stored, change: Change, *, worker: st
     numbered = events.append(transaction.connection, stored.pk, change.events)
     transaction.changes.append(replace(change, events=numbered))
     return Stored(stored.pk, job, stored.lane, worker)
+
+
+def start(
+    transaction: Transaction, begun: Sequence[tuple[Stored, Change]], *, worker: str
+) -> list[Stored]:
+    """Store that attempts of candidates began on this server, all at once."""
+    connection = transaction.connection
+    rows = [
+        {
+            **job_to_row(change.job),
+            "worker": worker,
+            "of_pk": stored.pk,
+            "of_sequence": stored.job.sequence,
+        }
+        for stored, change in begun
+    ]
+    if _START.run_many(connection, rows) != len(rows):
+        raise ConflictError
+    numbered = events.append_all(
+        connection, [(stored.pk, change.events) for stored, change in begun]
+    )
+    started: list[Stored] = []
+    for (stored, change), told in zip(begun, numbered, strict=True):
+        transaction.loads.note(stored.job, change.job, lane=stored.lane)
+        transaction.changes.append(replace(change, events=told))
+        started.append(Stored(stored.pk, change.job, stored.lane, worker))
+    return started
 
 
 def _account(transaction: Transaction, stored: Stored, before: Job, job: Job) -> None:

@@ -32,11 +32,13 @@ class Statement:
             cursor.execute(compiled.text, compiled.arrange(values or {}))
             return compiled.rows(cursor)
 
-    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run it for each row, in one call."""
+    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run it for each row, in one call; how many rows it hit in all."""
         compiled = self._compile(connection)
         with _cursor(connection, compiled.text) as cursor:
             cursor.executemany(compiled.text, [compiled.arrange(row) for row in rows])
+            count: int = cursor.rowcount
+            return count
 
     def _compile(self, connection: Connection) -> "_Compiled":
         dialect = connection.dialect
