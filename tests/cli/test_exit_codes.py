@@ -196,6 +196,15 @@ def test_process_124_timeout(process, server):
     assert "goes on" in ran.err
 
 
+@pytest.fixture
+def interruptible():
+    """A shell that runs the tests in the background has them, and their children, ignore this."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_process_130_detached_and_the_job_goes_on(server, number):
     server.add(new_job("a"))
@@ -205,6 +214,7 @@ def test_process_130_detached_and_the_job_goes_on(server, number):
     assert server.requests("CancelJob") == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_process_130_cancels_when_told_to(server):
     server.add(new_job("a"))
     code, _ = interrupted(["watch", "a", "--cancel-on-interrupt"], signal.SIGINT)
