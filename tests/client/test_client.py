@@ -195,6 +195,36 @@ def test_an_artifact_with_another_content_than_its_digest_is_not_saved(
     assert not (tmp_path / "report.txt").exists()
 
 
+@pytest.mark.parametrize("left", [b"", b"all of ", b"all of it, in pieces"])
+def test_a_save_goes_on_where_an_earlier_one_broke_off(
+    client: Client, server: FakeServer, tmp_path, left
+):
+    content = b"all of it, in pieces"
+    give_artifact(server.add(run_to_end(new_job("a"))), "report.txt", content)
+    (tmp_path / "report.txt.part").write_bytes(left)
+    told: list[tuple[int, int]] = []
+    artifact = client.artifact("a", "report.txt")
+    path = artifact.save(tmp_path / "report.txt", on_progress=lambda *at: told.append(at))
+    assert path.read_bytes() == content
+    asked = [request.offset for request in server.requests("ReadArtifact")]
+    assert asked == ([] if left == content else [len(left)])
+    assert told[-1:] == ([] if left == content else [(len(content), len(content))])
+    assert [one.name for one in tmp_path.iterdir()] == ["report.txt"]
+
+
+@pytest.mark.parametrize("left", [b"other", b"longer than what is there to be read"])
+def test_a_part_of_something_else_is_removed_and_not_saved(
+    client: Client, server: FakeServer, tmp_path, left
+):
+    give_artifact(server.add(run_to_end(new_job("a"))), "report.txt", b"all of it, in pieces")
+    (tmp_path / "report.txt.part").write_bytes(left)
+    artifact = client.artifact("a", "report.txt")
+    with pytest.raises(errors.DataLoss, match="removed"):
+        artifact.save(tmp_path / "report.txt")
+    assert list(tmp_path.iterdir()) == []
+    assert artifact.save(tmp_path / "report.txt").read_bytes() == b"all of it, in pieces"
+
+
 def test_a_token_is_sent_with_each_call(server: FakeServer):
     server.add(new_job("a"))
     with Client(server.address, token="secret") as client:

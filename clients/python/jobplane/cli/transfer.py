@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from jobplane.cli.safe import safe
 from jobplane.cli.units import size
-from jobplane.client import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 
 # Below this a bar would only flicker.
 BAR_BYTES = 4_000_000
-READ_BYTES = 1 << 20
 
 
 def upload(session: Session, file: Path, *, media_type: str = "") -> Artifact:
@@ -30,50 +27,8 @@ def upload(session: Session, file: Path, *, media_type: str = "") -> Artifact:
 
 def download(session: Session, artifact: Artifact, target: Path, *, resume: bool) -> Path:
     """Path with the whole content; a part that an earlier try left there is gone on with."""
-    part = target.with_name(f"{target.name}.part")
-    if not resume:
-        part.unlink(missing_ok=True)
-    digest, start = hashlib.sha256(), 0
-    with part.open("a+b") as file:
-        file.seek(0)
-        while chunk := file.read(READ_BYTES):
-            digest.update(chunk)
-            start += len(chunk)
-        if start > artifact.size:
-            raise _damaged(artifact, part)
-        if start < artifact.size:
-            _fetch(session, artifact, file, digest, start)
-    if digest.hexdigest() != artifact.sha256:
-        raise _damaged(artifact, part)
-    return part.replace(target)
-
-
-def _fetch(session: Session, artifact: Artifact, file: BinaryIO, digest: Any, start: int) -> None:
-    """Append what is missing."""
-    done = start
     with moving(session, f"get {artifact.id}", artifact.size) as show:
-        # The digest is over the whole, so it is compared here: the client reads a part.
-        for chunk in session.client.read_artifact(
-            artifact.name, offset=start, sha256=artifact.sha256
-        ):
-            file.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            show(done, artifact.size)
-
-
-def _damaged(artifact: Artifact, part: Path) -> errors.DataLoss:
-    """Error for content with another digest, whose part is of no more use."""
-    part.unlink(missing_ok=True)
-    return errors.DataLoss(
-        errors.Refusal(
-            code="DATA_LOSS",
-            reason="ARTIFACT_CORRUPT",
-            message=f"{artifact.id}: what was saved does not match its digest, and is removed",
-            resource=artifact.name,
-            hint="get it again; if that fails too: jobplane artifacts verify",
-        )
-    )
+        return artifact.save(target, resume=resume, on_progress=show)
 
 
 @contextmanager

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from jobplane.client._part import Part
 from jobplane.client._table import Row, check_table, frame_of_content
 from jobplane.client._view import ArtifactView
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -37,13 +39,27 @@ class AsyncArtifact(ArtifactView):
         """Whole content as text."""
         return (await self.read()).decode()
 
-    async def save(self, path: Path) -> Path:
-        """Path with the content; nothing appears there before all of it has arrived."""
-        part = path.with_name(path.name + ".part")
-        with await asyncio.to_thread(part.open, "wb") as file:
-            async for chunk in self.chunks():
-                await asyncio.to_thread(file.write, chunk)
-        return await asyncio.to_thread(part.replace, path)
+    async def save(
+        self,
+        path: Path,
+        *,
+        resume: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Path with the content; nothing appears there before all of it has arrived.
+
+        What has arrived is in a file that ends in .part, and an earlier one is gone on with.
+        """
+        part = await asyncio.to_thread(
+            Part, self.wire, path, resume=resume, on_progress=on_progress
+        )
+        with closing(part):
+            if not part.is_whole:
+                async for chunk in self._client.read_artifact(
+                    self.name, offset=part.size, sha256=self.sha256
+                ):
+                    await asyncio.to_thread(part.write, chunk)
+            return await asyncio.to_thread(part.finish)
 
     def rows(
         self, *, offset: int = 0, limit: int | None = None, columns: Sequence[str] = ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from jobplane.client._part import Part
 from jobplane.client._table import Row, check_table, frame_of_content
 from jobplane.client._view import ArtifactView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -36,13 +38,24 @@ class Artifact(ArtifactView):
         """Whole content as text."""
         return self.read().decode()
 
-    def save(self, path: Path) -> Path:
-        """Path with the content; nothing appears there before all of it has arrived."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            for chunk in self.chunks():
-                file.write(chunk)
-        return part.replace(path)
+    def save(
+        self,
+        path: Path,
+        *,
+        resume: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Path with the content; nothing appears there before all of it has arrived.
+
+        What has arrived is in a file that ends in .part, and an earlier one is gone on with.
+        """
+        with closing(Part(self.wire, path, resume=resume, on_progress=on_progress)) as part:
+            if not part.is_whole:
+                for chunk in self._client.read_artifact(
+                    self.name, offset=part.size, sha256=self.sha256
+                ):
+                    part.write(chunk)
+            return part.finish()
 
     def rows(
         self, *, offset: int = 0, limit: int | None = None, columns: Sequence[str] = ()
