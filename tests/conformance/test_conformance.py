@@ -10,6 +10,7 @@ from jobplane.service.settings import ServiceSettings
 from tests.cli.conftest import cli, settings  # noqa: F401  fixtures
 from tests.conformance.bent_server import BentServer
 from tests.conformance.planted import PLANTED
+from tests.engine.conftest import postgres_schema
 from tests.service.loop_thread import LoopThread
 from tests.service.real_server import RealServer
 
@@ -26,11 +27,22 @@ def thread():
     thread.close()
 
 
-@pytest.fixture(scope="module")
-def served(thread, tmp_path_factory):
+def open_server(thread, folder, database_url=""):
     """A real server, with few enough seats that the limit of watches can be reached."""
     limits = ServiceSettings(port=0, dev=True, max_watches_per_principal=150)
-    server = RealServer(thread, tmp_path_factory.mktemp("data"), limits)
+    return RealServer(thread, folder, limits, database_url=database_url)
+
+
+@pytest.fixture(scope="module")
+def served(thread, tmp_path_factory):
+    server = open_server(thread, tmp_path_factory.mktemp("data"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def served_from_postgres(thread, tmp_path_factory):
+    server = open_server(thread, tmp_path_factory.mktemp("data"), postgres_schema())
     yield server
     server.close()
 
@@ -44,8 +56,9 @@ async def verdicts_of(address, rules, *, slack_s):
         await server.channel.close()
 
 
-def test_our_server_keeps_every_rule(served):
-    address = f"127.0.0.1:{served.port}"
+@pytest.mark.parametrize("store", ["served", "served_from_postgres"])
+def test_our_server_keeps_every_rule(store, request):
+    address = f"127.0.0.1:{request.getfixturevalue(store).port}"
     verdicts = asyncio.run(verdicts_of(address, chosen(), slack_s=SLACK_S))
     told = {verdict.rule.name: verdict.note for verdict in verdicts if verdict.outcome != "pass"}
     assert told == {"W3-slow-reader": "it takes more than a minute; run it with --slow"}

@@ -26,7 +26,14 @@ PROCESS = wire.SubmitJobRequest().spec.probe.ISOLATION_PROCESS
 
 
 class RealServer:
-    def __init__(self, thread: LoopThread, folder, settings: ServiceSettings | None = None) -> None:
+    def __init__(
+        self,
+        thread: LoopThread,
+        folder,
+        settings: ServiceSettings | None = None,
+        *,
+        database_url: str = "",
+    ) -> None:
         self._thread = thread
         registry = Registry.discover()
         where = ExecutorSettings(
@@ -36,7 +43,7 @@ class RealServer:
             "THREAD": ThreadExecutor(registry, where),
             "PROCESS": ProcessExecutor(registry, where),
         }
-        engine = EngineSettings(folder)
+        engine = EngineSettings(folder, database_url=database_url)
         self.house = House(engine, registry=registry, executors=executors)
         self.server = Server(
             settings or ServiceSettings(port=0, dev=True),
