@@ -60,9 +60,9 @@ class Stand:
 
     async def claim(self) -> None:
         """Claim a job, as the dispatcher does for a free slot."""
-        claim = self.house.dispatcher._claimed  # noqa: SLF001  the claim without the launch
-        claimed = await asyncio.to_thread(claim, LANE, 1)
-        assert len(claimed) == 1
+        fill = self.house.dispatcher._fill  # noqa: SLF001  the claim without the launch
+        claim = self.house.database.write(lambda transaction: fill(transaction, LANE, 1))
+        assert await asyncio.wrap_future(claim) == 1
 
     async def get(self) -> None:
         """Get a job that is over."""

@@ -175,14 +175,15 @@ class Dispatcher:
             claimed = list(self._unlaunched.values()).count(lane)
         return max(0, min(self._executors[lane].free_slots() - claimed, CLAIM_LIMIT))
 
-    def _fill(self, transaction: Transaction, lane: str, free: int) -> None:
-        """Move jobs to RUNNING: each attempt is counted before it starts."""
+    def _fill(self, transaction: Transaction, lane: str, free: int) -> int:
+        """Move jobs to RUNNING, and say how many; each attempt is counted before it starts."""
         lines = self._lines(transaction.connection, lane) if free else ()
         begun = self._begun(transaction.connection, lines, free) if lines else []
         if begun:
             self._claimed += jobs.start(transaction, begun, worker=self._worker)
         if len(begun) == free:
             self._short.add(lane)
+        return len(begun)
 
     def _begun(
         self, connection: Connection, lines: Sequence[Line], free: int
