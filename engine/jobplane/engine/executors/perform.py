@@ -82,7 +82,8 @@ def _explained(error: BaseException, context: AttemptContext) -> Failure:
         context.save_artifact(
             failures.TRACEBACK_ARTIFACT, text, media_type="text/plain", type=ArtifactType.LOG
         )
-    except (OSError, WorkError):
+    except (OSError, WorkError, Stopped):
+        # Stopped: the attempt was ended from outside, and nobody hears of its failure any more.
         return failure
     return replace(failure, detail_artifact=failures.TRACEBACK_ARTIFACT)
 
