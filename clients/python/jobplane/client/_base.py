@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from jobplane.client._channel import call_metadata
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 30.0
 
 
-class ClientBase:
+class ClientBase(ABC):
     """Where the server is, and what is sent with every call."""
 
     def __init__(
@@ -35,9 +36,9 @@ class ClientBase:
         self._timeout_s = timeout
         self._dial()
 
+    @abstractmethod
     def _dial(self) -> None:
         """Prepare the channels; the first call connects."""
-        raise NotImplementedError
 
     @property
     def address(self) -> str:
